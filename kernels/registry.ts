@@ -1,0 +1,20 @@
+/** The kernels that kvtune knows by name. */
+import type { Kernel } from "./kernel.ts";
+import { mlaDecode } from "./mla_decode/kernel.ts";
+
+// A kernel's problems pass through `parseProblem` as data, so that their type can be forgotten here.
+const KERNELS = [mlaDecode as unknown as Kernel<unknown>];
+
+/** Names of all kernels. */
+export const kernelNames: readonly string[] = KERNELS.map((kernel) => kernel.name);
+
+/**
+ * The kernel of this name.
+ *
+ * @throws {RangeError} Where no kernel has the name.
+ */
+export function kernelNamed(name: string): Kernel<unknown> {
+  const kernel = KERNELS.find((kernel) => kernel.name === name);
+  if (!kernel) throw new RangeError(`Cannot find kernel "${name}", expected ${kernelNames.join(", ")}`);
+  return kernel;
+}

@@ -1,0 +1,57 @@
+/**
+ * The backends that a sweep can use, and how each one's worker process is started.
+ *
+ * @module
+ */
+import { WorkerFailure, WorkerHost } from "./worker/host.ts";
+import type { WorkerCommand } from "./worker/host.ts";
+import type { DeviceInfo } from "../kernels/devices/device.ts";
+
+/** Worker commands by backend name, the preferred backend first. */
+export type Backends = Readonly<Record<string, WorkerCommand>>;
+
+/** A Deno worker with no more permissions than its backend needs. */
+function denoWorker(backend: string, permissions: readonly string[] = []): WorkerCommand {
+  const script = new URL("./worker/main.ts", import.meta.url);
+  const path = script.protocol === "file:" ? script.pathname : script.href;
+  return { command: "deno", args: ["run", "--no-prompt", "--quiet", "--no-lock", ...permissions, path, backend] };
+}
+
+/** The backends that kvtune has. */
+export const BACKENDS: Backends = {
+  webgpu: denoWorker("webgpu"),
+};
+
+/** A backend's devices, or why it could not say. */
+export interface Found {
+  readonly backend: string;
+  readonly devices: readonly DeviceInfo[];
+  readonly error?: string;
+}
+
+/** Asks a backend for its devices, in a worker of its own: a driver that hangs costs that worker alone. */
+export async function findDevices(backend: string, command: WorkerCommand): Promise<Found> {
+  const worker = new WorkerHost(command);
+  try {
+    const { devices } = await worker.request({ op: "list" });
+    return { backend, devices };
+  } catch (error) {
+    if (!(error instanceof WorkerFailure)) throw error;
+    return { backend, devices: [], error: error.message };
+  } finally {
+    await worker.close();
+  }
+}
+
+/** Asks all backends, in order. */
+export async function findAllDevices(backends: Backends): Promise<Found[]> {
+  const found: Found[] = [];
+  for (const [backend, command] of Object.entries(backends)) found.push(await findDevices(backend, command));
+  return found;
+}
+
+/** The device that a sweep takes unasked: hardware before software, then the backends' order. */
+export function bestDevice(found: readonly Found[]): DeviceInfo | undefined {
+  const devices = found.flatMap(({ devices }) => devices);
+  return devices.find(({ software }) => !software) ?? devices[0];
+}

@@ -1,0 +1,112 @@
+/**
+ * A bench: one problem open on one device, through workers that come and go. Programs that a lost worker had built are
+ * built again when they are next timed.
+ *
+ * @module
+ */
+import type { TimeOptions } from "../kernels/devices/device.ts";
+import { type Config, configKey } from "../kernels/space.ts";
+import { FailureError } from "./errors.ts";
+import type { OpenReply, OpenRequest, TryReply } from "./worker/protocol.ts";
+import { type PhaseLimits, type WorkerCommand, WorkerFailure, WorkerHost } from "./worker/host.ts";
+
+/** Failures in a row that each ended a worker, after which the device counts as unusable. */
+const WORKERS_LOST = 6;
+
+/** A place for one worker at a time, kept from problem to problem so that a device is opened once. */
+export class WorkerSlot {
+  #worker: WorkerHost | undefined;
+  #open: OpenRequest | undefined;
+  #built = new Set<string>();
+  #lost = 0;
+
+  constructor(readonly command: WorkerCommand, readonly limits?: PhaseLimits) {}
+
+  /** The worker with `open` done in it: the one at hand, or a new one. */
+  async worker(open: OpenRequest): Promise<{ worker: WorkerHost; reply?: OpenReply; built: Set<string> }> {
+    if (!this.#worker?.alive) {
+      if (this.#lost >= WORKERS_LOST) {
+        throw new FailureError(`Cannot go on with this device: ${this.#lost} candidates in a row ended their worker`);
+      }
+      this.#worker = new WorkerHost(this.command, this.limits);
+      this.#open = undefined;
+    }
+    if (this.#open === open) return { worker: this.#worker, built: this.#built };
+    this.#built = new Set();
+    const reply = await this.#worker.request(open);
+    this.#open = open;
+    return { worker: this.#worker, reply, built: this.#built };
+  }
+
+  /** Notes whether a request left the worker alive. */
+  note(failure: WorkerFailure | undefined): void {
+    if (!failure) this.#lost = 0;
+    else if (failure.workerEnded) this.#lost++;
+  }
+
+  /** Ends the worker at once. */
+  kill(): void {
+    this.#worker?.kill();
+  }
+
+  async close(): Promise<void> {
+    await this.#worker?.close();
+    this.#worker = undefined;
+  }
+}
+
+/** One problem open on one device. */
+export class Bench {
+  constructor(readonly slot: WorkerSlot, readonly request: OpenRequest) {}
+
+  /** Opens the problem on the device and says what the device is. */
+  async open(): Promise<OpenReply> {
+    const { worker, reply } = await this.slot.worker(this.request);
+    return reply ?? await worker.request({ ...this.request });
+  }
+
+  /**
+   * Compiles, runs and checks a config.
+   *
+   * @throws {WorkerFailure} With the outcome of whatever went wrong.
+   */
+  async try(config: Config): Promise<TryReply> {
+    return await this.#counted(async () => {
+      const { worker, built } = await this.slot.worker(this.request);
+      const reply = await worker.request({ op: "try", config });
+      built.add(configKey(config));
+      return reply;
+    });
+  }
+
+  /** Times configs interleaved: µs, a row of samples each. Builds again what a lost worker had built. */
+  async time(configs: readonly Config[], options: TimeOptions): Promise<readonly (readonly number[])[]> {
+    return await this.#counted(async () => {
+      const { worker, built } = await this.slot.worker(this.request);
+      for (const config of configs) {
+        if (built.has(configKey(config))) continue;
+        await worker.request({ op: "try", config });
+        built.add(configKey(config));
+      }
+      return (await worker.request({ op: "time", configs, ...options })).samples;
+    });
+  }
+
+  /** Frees a config's program. */
+  async drop(config: Config): Promise<void> {
+    const { worker, built } = await this.slot.worker(this.request);
+    if (!built.delete(configKey(config))) return;
+    await worker.request({ op: "drop", configs: [config] });
+  }
+
+  async #counted<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      const result = await work();
+      this.slot.note(undefined);
+      return result;
+    } catch (error) {
+      if (error instanceof WorkerFailure) this.slot.note(error);
+      throw error;
+    }
+  }
+}

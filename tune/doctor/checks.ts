@@ -1,0 +1,135 @@
+/**
+ * What each backend needs on this machine, whether it is there, and the command that brings it.
+ *
+ * @module
+ */
+import { type Backends, findDevices } from "../backends.ts";
+
+/** A command that mends something, as arguments; run by `--fix` where `automatic`. */
+export interface Fix {
+  readonly args: readonly string[];
+  /** False where it needs a decision that only a person can make. */
+  readonly automatic: boolean;
+}
+
+/** One thing that a backend needs. */
+export interface Finding {
+  readonly backend: string;
+  readonly what: string;
+  readonly ok: boolean;
+  /** What was found, or what was looked for in vain. */
+  readonly detail: string;
+  readonly fix?: Fix;
+}
+
+/** The machine as the checks see it; tests give another. */
+export interface Machine {
+  /** Paths of files that match one of these names in the system's library folders. */
+  findLibrary(names: readonly string[]): string | undefined;
+  /** Paths of the Vulkan drivers' manifests. */
+  vulkanDrivers(): string[];
+  /** Standard output of a command that succeeded, or undefined. */
+  output(command: string, args: readonly string[]): Promise<string | undefined>;
+}
+
+const APT = ["apt-get", "install", "-y", "-q", "--no-install-recommends"];
+const WEBGPU_FIX: Fix = { args: [...APT, "libvulkan1", "mesa-vulkan-drivers"], automatic: true };
+const PIP = ["python3", "-m", "pip", "install"];
+
+/** Checks of one backend, in the order in which they depend on each other. */
+type Checks = (machine: Machine, backends: Backends) => Promise<Finding[]>;
+
+const webgpu: Checks = async (machine, backends) => {
+  const loader = machine.findLibrary(["libvulkan.so.1"]);
+  const drivers = machine.vulkanDrivers();
+  const found = backends.webgpu ? await findDevices("webgpu", backends.webgpu) : { devices: [], error: "not built in" };
+  const adapters = found.devices.map(({ name }) => name).join(", ");
+  // What works is not mended: another loader or driver may serve.
+  const fix = found.devices.length > 0 ? {} : { fix: WEBGPU_FIX };
+  return [
+    {
+      backend: "webgpu",
+      what: "Vulkan loader",
+      ok: loader !== undefined,
+      detail: loader ?? "no libvulkan.so.1",
+      ...fix,
+    },
+    {
+      backend: "webgpu",
+      what: "Vulkan driver",
+      ok: drivers.length > 0,
+      detail: drivers.length > 0 ? drivers.join(", ") : "no manifest in the folders vulkan/icd.d",
+      ...fix,
+    },
+    {
+      backend: "webgpu",
+      what: "adapter",
+      ok: found.devices.length > 0,
+      detail: adapters || (found.error ?? "none: the driver offers no device"),
+      ...fix,
+    },
+  ];
+};
+
+const cuda: Checks = async (machine) => {
+  const driver = machine.findLibrary(["libcuda.so.1"]);
+  const nvrtc = machine.findLibrary(["libnvrtc.so.13", "libnvrtc.so.12"]) ??
+    (await pythonPackage(machine, "nvidia-cuda-nvrtc"));
+  return [
+    {
+      backend: "cuda",
+      what: "NVIDIA driver",
+      ok: driver !== undefined,
+      detail: driver ?? "no libcuda.so.1",
+      ...(!driver && { fix: { args: ["apt-get", "install", "nvidia-driver"], automatic: false } }),
+    },
+    {
+      backend: "cuda",
+      what: "run-time compiler",
+      ok: nvrtc !== undefined,
+      detail: nvrtc ?? "no libnvrtc.so.13 or .12",
+      ...(!nvrtc && {
+        fix: { args: [...PIP, "nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cuda-cccl"], automatic: false },
+      }),
+    },
+  ];
+};
+
+const triton: Checks = async (machine) => {
+  const version = await machine.output("python3", ["-c", "import triton; print(triton.__version__)"]);
+  return [{
+    backend: "triton",
+    what: "Python's triton",
+    ok: version !== undefined,
+    detail: version ? `version ${version.trim()}` : "python3 cannot import triton",
+    ...(!version && { fix: { args: [...PIP, "triton", "torch"], automatic: false } }),
+  }];
+};
+
+const CHECKS = { webgpu, cuda, triton } satisfies Record<string, Checks>;
+
+/** The backends that the doctor knows. */
+export const DOCTOR_BACKENDS = Object.keys(CHECKS) as (keyof typeof CHECKS)[];
+
+/** Examines the backends named, or all. */
+export async function examine(
+  machine: Machine,
+  backends: Backends,
+  only: readonly (keyof typeof CHECKS)[] = DOCTOR_BACKENDS,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const name of only) findings.push(...await CHECKS[name](machine, backends));
+  return findings;
+}
+
+/** The distinct commands that would mend what was found, in order. */
+export function fixesOf(findings: readonly Finding[]): Fix[] {
+  const fixes = new Map<string, Fix>();
+  for (const { ok, fix } of findings) if (!ok && fix) fixes.set(fix.args.join(" "), fix);
+  return [...fixes.values()];
+}
+
+async function pythonPackage(machine: Machine, name: string): Promise<string | undefined> {
+  const shown = await machine.output("python3", ["-m", "pip", "show", "-q", name]);
+  return shown === undefined ? undefined : `Python's ${name}`;
+}

@@ -1,0 +1,64 @@
+/** This machine, for the doctor's checks. */
+import type { Machine } from "./checks.ts";
+
+const LIBRARY_DIRS = [
+  "/usr/lib/x86_64-linux-gnu",
+  "/usr/lib/aarch64-linux-gnu",
+  "/usr/lib64",
+  "/usr/lib",
+  "/usr/local/lib",
+  "/usr/local/cuda/lib64",
+  "/usr/local/nvidia/lib64",
+  "/usr/lib/wsl/lib",
+];
+const MANIFEST_DIRS = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/local/nvidia/share/vulkan/icd.d"];
+
+/** The machine that this process runs on. */
+export const thisMachine: Machine = {
+  findLibrary(names) {
+    const dirs = [...(Deno.env.get("LD_LIBRARY_PATH") ?? "").split(":").filter((dir) => dir !== ""), ...LIBRARY_DIRS];
+    for (const name of names) {
+      const path = dirs.map((dir) => `${dir}/${name}`).find(exists);
+      if (path) return path;
+    }
+  },
+  vulkanDrivers() {
+    const named = (Deno.env.get("VK_DRIVER_FILES") ?? Deno.env.get("VK_ICD_FILENAMES") ?? "").split(":");
+    return [...named.filter((path) => path !== "" && exists(path)), ...MANIFEST_DIRS.flatMap(manifests)];
+  },
+  async output(command, args) {
+    try {
+      const { success, stdout } = await new Deno.Command(command, { args: [...args], stderr: "null" }).output();
+      return success ? new TextDecoder().decode(stdout) : undefined;
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  },
+};
+
+function manifests(dir: string): string[] {
+  try {
+    return [...Deno.readDirSync(dir)].filter(({ name }) => name.endsWith(".json")).map(({ name }) => `${dir}/${name}`);
+  } catch {
+    return [];
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** True on Debian, Ubuntu and their kin, where `apt-get` installs things. */
+export function isDebian(): boolean {
+  try {
+    return /^ID(_LIKE)?=.*\b(debian|ubuntu)\b/m.test(Deno.readTextFileSync("/etc/os-release"));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The settings of a sweep: all that decides what is measured. They are recorded in the journal, so that a sweep can be
+ * resumed without repeating its command line.
+ *
+ * @module
+ */
+import { z } from "zod";
+import { STRATEGIES, type StrategyName } from "./search/strategies.ts";
+
+/** What a sweep measures. */
+export interface SweepSettings {
+  readonly kernel: string;
+  readonly backend: string;
+  readonly device: number;
+  /** SM counts to sweep: partitions of the device. Absent: the whole device. */
+  readonly smCounts?: readonly number[];
+  /** The kernel's problem without context lengths. */
+  readonly problem: Readonly<Record<string, unknown>>;
+  readonly contexts: readonly number[];
+  readonly budgetSeconds: number;
+  readonly strategy: StrategyName;
+  readonly seed: number;
+  readonly coldCache: boolean;
+  readonly maxWorkspaceBytes?: number;
+  readonly resultsDir: string;
+  /** The command line that reproduces the sweep. */
+  readonly command: string;
+}
+
+const schema: z.ZodType<SweepSettings> = z.strictObject({
+  kernel: z.string(),
+  backend: z.string(),
+  device: z.int().min(0),
+  smCounts: z.array(z.int().min(1)).optional(),
+  problem: z.record(z.string(), z.unknown()),
+  contexts: z.array(z.int().min(1)).min(1),
+  budgetSeconds: z.number().positive(),
+  strategy: z.enum(Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]]),
+  seed: z.int().min(0),
+  coldCache: z.boolean(),
+  maxWorkspaceBytes: z.number().positive().optional(),
+  resultsDir: z.string(),
+  command: z.string(),
+});
+
+/**
+ * Reads settings that a journal recorded.
+ *
+ * @throws {TypeError} Where they are none.
+ */
+export function parseSettings(json: unknown): SweepSettings {
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw new TypeError(`Cannot read the recorded settings: ${z.prettifyError(parsed.error)}`);
+  return parsed.data;
+}

@@ -1,0 +1,222 @@
+/**
+ * A sweep: every problem on every SM count, one task after the other, each written to the results as it ends.
+ *
+ * @module
+ */
+import type { DeviceInfo } from "../kernels/devices/device.ts";
+import type { Kernel } from "../kernels/kernel.ts";
+import { kernelNamed } from "../kernels/registry.ts";
+import { type Results, writeResults } from "../results/mod.ts";
+import type { Backends } from "./backends.ts";
+import { Bench, WorkerSlot } from "./bench.ts";
+import { FailureError, firstLine, UsageError } from "./errors.ts";
+import type { Journal, TaskIdentity } from "./journal.ts";
+import { toResults } from "./report/results.ts";
+import { STRATEGIES } from "./search/strategies.ts";
+import type { SweepSettings } from "./settings.ts";
+import { runTask, type TaskProgress, type TaskReport } from "./task.ts";
+import type { Clock } from "../kernels/devices/device.ts";
+import type { OpenRequest } from "./worker/protocol.ts";
+import { WorkerFailure } from "./worker/host.ts";
+
+/** The share of a task's time that its final race gets. */
+const RACE_SHARE = 0.3;
+
+/** One task of a sweep's plan. */
+export interface PlannedTask {
+  readonly contextLen: number;
+  readonly smCount?: number;
+  readonly problem: unknown;
+}
+
+/** A task that ended, well or not. */
+export interface SweepRow {
+  readonly contextLen: number;
+  readonly smCount: number;
+  readonly report?: TaskReport;
+  /** The entry of the results file that this row became, before merging. */
+  readonly results?: Results;
+  readonly gbps?: number;
+  readonly tflops?: number;
+  readonly error?: string;
+}
+
+/** What a sweep found. */
+export interface SweepReport {
+  readonly device: DeviceInfo;
+  readonly clock: Clock;
+  readonly rows: readonly SweepRow[];
+  /** Path of the results file, where anything was written. */
+  readonly path?: string;
+  /** True where the user stopped it. */
+  readonly stopped: boolean;
+  readonly seconds: number;
+}
+
+/** Hears what a sweep does. */
+export interface SweepObserver {
+  started?(device: DeviceInfo, tasks: readonly PlannedTask[]): void;
+  taskStarted?(task: PlannedTask, index: number): void;
+  progress?(task: PlannedTask, progress: TaskProgress, secondsLeft: number): void;
+  taskEnded?(task: PlannedTask, row: SweepRow): void;
+}
+
+/** The tasks of a sweep: SM counts × contexts. */
+export function plan(kernel: Kernel<unknown>, settings: SweepSettings): PlannedTask[] {
+  const smCounts = settings.smCounts ?? [undefined];
+  return smCounts.flatMap((smCount) =>
+    settings.contexts.map((contextLen) => ({
+      contextLen,
+      ...(smCount !== undefined && { smCount }),
+      problem: kernel.parseProblem({ ...settings.problem, contextLens: contextLen }),
+    }))
+  );
+}
+
+/**
+ * Runs a sweep. What each task finds is in the journal and the results file before the next one starts.
+ *
+ * @param spentSeconds Time of the budget that an earlier start of the same run has used.
+ */
+export async function sweep(
+  settings: SweepSettings,
+  { journal, backends, observer = {}, signal = new AbortController().signal, spentSeconds = 0 }: {
+    journal: Journal;
+    backends: Backends;
+    observer?: SweepObserver;
+    signal?: AbortSignal;
+    spentSeconds?: number;
+  },
+): Promise<SweepReport> {
+  const started = performance.now();
+  const deadline = started + Math.max(0, settings.budgetSeconds - spentSeconds) * 1000;
+  const kernel = kernelNamed(settings.kernel);
+  const tasks = planned(kernel, settings);
+  const slot = new WorkerSlot(backends[settings.backend]);
+  const stop = () => slot.kill();
+  signal.addEventListener("abort", stop);
+  const rows: SweepRow[] = [];
+  let path: string | undefined;
+  let opened: { device: DeviceInfo; clock: Clock } | undefined;
+  try {
+    for (const [index, task] of tasks.entries()) {
+      if (signal.aborted) break;
+      const now = performance.now();
+      const share = Math.max(0, deadline - now) / (tasks.length - index);
+      const request: OpenRequest = {
+        op: "open",
+        device: settings.device,
+        ...(task.smCount !== undefined && { smCount: task.smCount }),
+        kernel: settings.kernel,
+        problem: task.problem,
+        seed: settings.seed,
+      };
+      const bench = new Bench(slot, request);
+      try {
+        const first = opened === undefined;
+        opened = await bench.open();
+        if (first) observer.started?.(opened.device, tasks);
+        observer.taskStarted?.(task, index);
+        const row = await runOne(kernel, settings, task, opened, {
+          bench,
+          journal,
+          signal,
+          searchUntil: now + share * (1 - RACE_SHARE),
+          raceUntil: now + share,
+          onProgress: (progress) => observer.progress?.(task, progress, (deadline - performance.now()) / 1000),
+        });
+        rows.push(row);
+        path = (await writeResults(settings.resultsDir, row.results!)).path;
+      } catch (error) {
+        if (signal.aborted) break;
+        if (!(error instanceof FailureError || error instanceof WorkerFailure)) throw error;
+        if (opened === undefined) throw new FailureError(`Cannot open the device: ${error.message}`);
+        const smCount = task.smCount ?? opened.device.smCount;
+        rows.push({ contextLen: task.contextLen, smCount, error: firstLine(error) });
+      }
+      observer.taskEnded?.(task, rows.at(-1)!);
+    }
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await slot.close();
+  }
+  if (!opened) throw new FailureError("Cannot sweep: stopped before the device was open");
+  return {
+    ...opened,
+    rows,
+    ...(path !== undefined && { path }),
+    stopped: signal.aborted,
+    seconds: (performance.now() - started) / 1000,
+  };
+}
+
+function planned(kernel: Kernel<unknown>, settings: SweepSettings): PlannedTask[] {
+  try {
+    return plan(kernel, settings);
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+async function runOne(
+  kernel: Kernel<unknown>,
+  settings: SweepSettings,
+  task: PlannedTask,
+  { device, clock }: { device: DeviceInfo; clock: Clock },
+  run: {
+    bench: Bench;
+    journal: Journal;
+    signal: AbortSignal;
+    searchUntil: number;
+    raceUntil: number;
+    onProgress: (progress: TaskProgress) => void;
+  },
+): Promise<SweepRow> {
+  const implementation = kernel.implementations[device.backend];
+  if (!implementation) throw new FailureError(`Cannot sweep ${kernel.name} on ${device.backend}: not implemented`);
+  const { problem, contextLen } = task;
+  const space = implementation.space(problem, device, { maxWorkspaceBytes: settings.maxWorkspaceBytes });
+  const identity: TaskIdentity = {
+    kernel: kernel.name,
+    sourceHash: await sourceHash(implementation.sources),
+    backend: device.backend,
+    device: { name: device.name, arch: device.arch, driver: device.driver, smCount: device.smCount },
+    problem,
+    seed: settings.seed,
+    coldCache: settings.coldCache,
+  };
+  const report = await runTask({
+    ...run,
+    kernel,
+    implementation,
+    problem,
+    device,
+    identity,
+    space,
+    strategy: STRATEGIES[settings.strategy],
+    seed: settings.seed,
+    coldCache: settings.coldCache,
+  });
+  const work = kernel.work(problem);
+  const gbps = work.bytes / report.verdict.us / 1e3;
+  const tflops = work.flops / report.verdict.us / 1e6;
+  const results = toResults({
+    kernel,
+    problem,
+    device,
+    clock,
+    settings,
+    identity,
+    verdict: report.verdict,
+    gbps,
+    tflops,
+  });
+  return { contextLen, smCount: device.smCount, report, results, gbps, tflops };
+}
+
+/** One hash for all sources of an implementation, whatever their order in the list. */
+async function sourceHash(sources: readonly string[]): Promise<string> {
+  const bytes = new TextEncoder().encode([...sources].sort().join("\0"));
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
