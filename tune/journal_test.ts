@@ -1,6 +1,7 @@
 import { deepStrictEqual, strictEqual, throws } from "node:assert";
 import { DatabaseSync } from "node:sqlite";
 import { type CandidateRow, Journal, taskKey } from "./journal.ts";
+import { inFolder } from "./testing/command.ts";
 
 const IDENTITY = {
   kernel: "mla_decode",
@@ -25,17 +26,6 @@ const ROW: CandidateRow = {
   workspaceBytes: 1024,
   spentMs: 250,
 };
-
-function inFolder(test: (folder: string) => void | Promise<void>) {
-  return async () => {
-    const folder = Deno.makeTempDirSync();
-    try {
-      await test(folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
-  };
-}
 
 Deno.test(
   "Journal gives back a candidate's row as it was written, after it was closed",

@@ -126,7 +126,6 @@ export async function sweep(
           onProgress: (progress) => observer.progress?.(task, progress, (deadline - performance.now()) / 1000),
         });
         rows.push(row);
-        path = (await writeResults(settings.resultsDir, row.results!)).path;
       } catch (error) {
         if (signal.aborted) break;
         if (!(error instanceof FailureError || error instanceof WorkerFailure)) throw error;
@@ -134,7 +133,9 @@ export async function sweep(
         const smCount = task.smCount ?? opened.device.smCount;
         rows.push({ contextLen: task.contextLen, smCount, error: firstLine(error) });
       }
-      observer.taskEnded?.(task, rows.at(-1)!);
+      const ended = rows.at(-1)!;
+      if (ended.results) path = await written(settings.resultsDir, ended.results);
+      observer.taskEnded?.(task, ended);
     }
   } finally {
     signal.removeEventListener("abort", stop);
@@ -148,6 +149,14 @@ export async function sweep(
     stopped: signal.aborted,
     seconds: (performance.now() - started) / 1000,
   };
+}
+
+async function written(dir: string, results: Results): Promise<string> {
+  try {
+    return (await writeResults(dir, results)).path;
+  } catch (error) {
+    throw new FailureError(firstLine(error));
+  }
 }
 
 function planned(kernel: Kernel<unknown>, settings: SweepSettings): PlannedTask[] {

@@ -26,7 +26,7 @@ export function devicesCommand(backends: Backends) {
             device.smCountSource,
             bytesText(device.limits.bufferBytes ?? 0),
           ]),
-          ["device", "SMs", "largest buffer"],
+          { device: { right: true }, SMs: { right: true }, "largest buffer": { right: true } },
         ));
       }
       if (devices.length === 0) {

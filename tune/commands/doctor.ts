@@ -3,7 +3,7 @@ import { confirm, isCancel } from "@clack/prompts";
 import { Command, Option } from "@commander-js/extra-typings";
 import ansis from "ansis";
 import type { Backends } from "../backends.ts";
-import { DOCTOR_BACKENDS, examine, type Finding, type Fix, fixesOf } from "../doctor/checks.ts";
+import { APT_GET, DOCTOR_BACKENDS, examine, type Finding, type Fix, fixesOf } from "../doctor/checks.ts";
 import { isDebian, thisMachine } from "../doctor/machine.ts";
 import { FailureError, UsageError } from "../errors.ts";
 
@@ -49,7 +49,7 @@ async function mend(fixes: readonly Fix[], yes: boolean): Promise<boolean> {
     throw new FailureError("Cannot mend this system: --fix knows Debian and Ubuntu, the commands are above");
   }
   // Package lists may be missing or old on a fresh machine.
-  const commands = [["apt-get", "update", "-q"], ...automatic.map(({ args }) => [...args])].map(asRoot);
+  const commands = [[APT_GET, "update", "-q"], ...automatic.map(({ args }) => [...args])].map(asRoot);
   if (!yes) {
     if (!Deno.stdin.isTerminal()) throw new UsageError("Cannot ask before --fix without a terminal: expected --yes");
     const answer = await confirm({ message: `Run ${commands.map((args) => args.join(" ")).join(" && ")}?` });
@@ -69,5 +69,5 @@ async function mend(fixes: readonly Fix[], yes: boolean): Promise<boolean> {
 }
 
 function asRoot(args: readonly string[]): string[] {
-  return Deno.uid() === 0 ? [...args] : ["sudo", ...args];
+  return Deno.uid() === 0 ? [...args] : ["/usr/bin/sudo", ...args];
 }

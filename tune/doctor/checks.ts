@@ -28,11 +28,14 @@ export interface Machine {
   findLibrary(names: readonly string[]): string | undefined;
   /** Paths of the Vulkan drivers' manifests. */
   vulkanDrivers(): string[];
-  /** Standard output of a command that succeeded, or undefined. */
-  output(command: string, args: readonly string[]): Promise<string | undefined>;
+  /** Folder of an installed Python package, such as `triton` or `nvidia/cuda_nvrtc`. */
+  findPythonPackage(name: string): string | undefined;
 }
 
-const APT = ["apt-get", "install", "-y", "-q", "--no-install-recommends"];
+/** By its path: the permission to run it then names one program, and is quiet on systems that lack it. */
+export const APT_GET = "/usr/bin/apt-get";
+
+const APT = [APT_GET, "install", "-y", "-q", "--no-install-recommends"];
 const WEBGPU_FIX: Fix = { args: [...APT, "libvulkan1", "mesa-vulkan-drivers"], automatic: true };
 const PIP = ["python3", "-m", "pip", "install"];
 
@@ -71,17 +74,17 @@ const webgpu: Checks = async (machine, backends) => {
   ];
 };
 
-const cuda: Checks = async (machine) => {
+const cuda: Checks = (machine) => {
   const driver = machine.findLibrary(["libcuda.so.1"]);
   const nvrtc = machine.findLibrary(["libnvrtc.so.13", "libnvrtc.so.12"]) ??
-    (await pythonPackage(machine, "nvidia-cuda-nvrtc"));
-  return [
+    machine.findPythonPackage("nvidia/cu13") ?? machine.findPythonPackage("nvidia/cuda_nvrtc");
+  return Promise.resolve([
     {
       backend: "cuda",
       what: "NVIDIA driver",
       ok: driver !== undefined,
       detail: driver ?? "no libcuda.so.1",
-      ...(!driver && { fix: { args: ["apt-get", "install", "nvidia-driver"], automatic: false } }),
+      ...(!driver && { fix: { args: [APT_GET, "install", "nvidia-driver"], automatic: false } }),
     },
     {
       backend: "cuda",
@@ -92,18 +95,18 @@ const cuda: Checks = async (machine) => {
         fix: { args: [...PIP, "nvidia-cuda-nvrtc", "nvidia-cuda-runtime", "nvidia-cuda-cccl"], automatic: false },
       }),
     },
-  ];
+  ]);
 };
 
-const triton: Checks = async (machine) => {
-  const version = await machine.output("python3", ["-c", "import triton; print(triton.__version__)"]);
-  return [{
+const triton: Checks = (machine) => {
+  const found = machine.findPythonPackage("triton");
+  return Promise.resolve([{
     backend: "triton",
     what: "Python's triton",
-    ok: version !== undefined,
-    detail: version ? `version ${version.trim()}` : "python3 cannot import triton",
-    ...(!version && { fix: { args: [...PIP, "triton", "torch"], automatic: false } }),
-  }];
+    ok: found !== undefined,
+    detail: found ?? "no package triton in Python's usual folders",
+    ...(!found && { fix: { args: [...PIP, "triton", "torch"], automatic: false } }),
+  }]);
 };
 
 const CHECKS = { webgpu, cuda, triton } satisfies Record<string, Checks>;
@@ -127,9 +130,4 @@ export function fixesOf(findings: readonly Finding[]): Fix[] {
   const fixes = new Map<string, Fix>();
   for (const { ok, fix } of findings) if (!ok && fix) fixes.set(fix.args.join(" "), fix);
   return [...fixes.values()];
-}
-
-async function pythonPackage(machine: Machine, name: string): Promise<string | undefined> {
-  const shown = await machine.output("python3", ["-m", "pip", "show", "-q", name]);
-  return shown === undefined ? undefined : `Python's ${name}`;
 }

@@ -26,20 +26,34 @@ export const thisMachine: Machine = {
     const named = (Deno.env.get("VK_DRIVER_FILES") ?? Deno.env.get("VK_ICD_FILENAMES") ?? "").split(":");
     return [...named.filter((path) => path !== "" && exists(path)), ...MANIFEST_DIRS.flatMap(manifests)];
   },
-  async output(command, args) {
-    try {
-      const { success, stdout } = await new Deno.Command(command, { args: [...args], stderr: "null" }).output();
-      return success ? new TextDecoder().decode(stdout) : undefined;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
-    }
+  findPythonPackage(name) {
+    const home = Deno.env.get("HOME") ?? "";
+    const roots = [
+      Deno.env.get("VIRTUAL_ENV") ?? "",
+      "/usr/local",
+      "/usr",
+      `${home}/.local`,
+      ...folders(`${home}/.pyenv/versions`),
+      ...folders("/opt").map((dir) => `${dir}/.venv`),
+    ].filter((root) => root !== "");
+    const sites = roots.flatMap((root) => folders(`${root}/lib`))
+      .filter((dir) => /\/python3[^/]*$/.test(dir))
+      .flatMap((dir) => [`${dir}/site-packages`, `${dir}/dist-packages`]);
+    return sites.map((site) => `${site}/${name}`).find(exists);
   },
 };
 
 function manifests(dir: string): string[] {
   try {
     return [...Deno.readDirSync(dir)].filter(({ name }) => name.endsWith(".json")).map(({ name }) => `${dir}/${name}`);
+  } catch {
+    return [];
+  }
+}
+
+function folders(dir: string): string[] {
+  try {
+    return [...Deno.readDirSync(dir)].filter(({ isFile }) => !isFile).map(({ name }) => `${dir}/${name}`).sort();
   } catch {
     return [];
   }

@@ -1,7 +1,7 @@
 /** From a race's verdict to an entry of a results file. */
 import type { Clock, DeviceInfo } from "../../kernels/devices/device.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
-import type { Results } from "../../results/mod.ts";
+import { type Results, SCHEMA_REFERENCE, SCHEMA_VERSION } from "../../results/mod.ts";
 import type { TaskIdentity } from "../journal.ts";
 import type { Verdict } from "../measure/race.ts";
 import type { SweepSettings } from "../settings.ts";
@@ -22,7 +22,8 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
   const [sm, context] = [String(device.smCount), String(kernel.contextLen(problem))];
   const { config, ties: _, ...measured } = verdict;
   return {
-    schemaVersion: 1,
+    $schema: SCHEMA_REFERENCE,
+    schemaVersion: SCHEMA_VERSION,
     kernel: kernel.name,
     backend: device.backend,
     device: {
@@ -31,7 +32,7 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
       smCount: device.smCount,
       software: device.software,
     },
-    problem: kernel.problemFields(problem),
+    problem: { name: kernel.problemName(problem), ...kernel.problemFields(problem) },
     configs: { [sm]: { [context]: config } },
     evidence: {
       [sm]: {
@@ -50,5 +51,5 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
         },
       },
     },
-  } as Results;
+  };
 }

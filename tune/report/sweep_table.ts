@@ -20,7 +20,11 @@ export function sweepText(report: SweepReport, journal: string): string {
   ];
   const lines = [
     `${device.name} (${device.backend}, ${device.smCount} ${device.software ? "threads" : "SMs"})`,
-    tableText(head, rows.map((row) => cells(row, partition)), head.filter((name) => name !== "best config")),
+    tableText(
+      head,
+      rows.map((row) => cells(row, partition)),
+      Object.fromEntries(head.map((name) => [name, name === "best config" ? { width: 44 } : { right: true }])),
+    ),
   ];
   if (clock === "cpu") lines.push("A software adapter: times are the process's CPU time, summed over its threads.");
   for (const row of rows) if (row.error) lines.push(`Context ${row.contextLen}: ${row.error}`);

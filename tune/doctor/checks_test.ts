@@ -1,0 +1,37 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import { simulatedBackends } from "../testing/simulated_backends.ts";
+import { examine, fixesOf, type Machine } from "./checks.ts";
+
+const BARE: Machine = {
+  findLibrary: () => undefined,
+  vulkanDrivers: () => [],
+  findPythonPackage: () => undefined,
+};
+const BROKEN = { webgpu: { command: "deno", args: ["eval", "throw new Error('no driver')"] } };
+
+Deno.test("examine() of a bare machine finds each backend missing something and names the mending command", async () => {
+  const findings = await examine(BARE, BROKEN);
+  deepStrictEqual([...new Set(findings.map(({ backend }) => backend))], ["webgpu", "cuda", "triton"]);
+  for (const { ok, what } of findings) strictEqual(ok, false, what);
+  const commands = fixesOf(findings).map(({ args }) => args.join(" "));
+  ok(commands[0].includes("apt-get install") && commands[0].includes("mesa-vulkan-drivers"), commands[0]);
+  strictEqual(fixesOf(findings).filter(({ automatic }) => automatic).length, 1);
+});
+
+Deno.test("examine() of a machine with an adapter asks for no mending of WebGPU, whatever serves it", async () => {
+  const findings = await examine(BARE, simulatedBackends(), ["webgpu"]);
+  const adapter = findings.find(({ what }) => what === "adapter")!;
+  strictEqual(adapter.ok, true);
+  strictEqual(adapter.detail, "Simulated device");
+  deepStrictEqual(fixesOf(findings), []);
+});
+
+Deno.test("examine() of a complete machine finds nothing missing", async () => {
+  const complete: Machine = {
+    findLibrary: ([name]) => `/usr/lib/${name}`,
+    vulkanDrivers: () => ["/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"],
+    findPythonPackage: (name) => `/usr/lib/python3/dist-packages/${name}`,
+  };
+  const findings = await examine(complete, simulatedBackends());
+  deepStrictEqual(findings.filter(({ ok }) => !ok), []);
+});

@@ -1,0 +1,177 @@
+import { deepStrictEqual, notStrictEqual, ok, strictEqual } from "node:assert";
+import { DatabaseSync } from "node:sqlite";
+import { inFolder, killHard, simulated, simulatedCommand } from "./testing/command.ts";
+import type { SimulationPlan } from "./testing/simulated_worker.ts";
+
+/** Every config of a small space, so that any two runs see the same candidates. */
+const SWEEP = ["sweep", "--contexts", "64", "--heads", "4", "--strategy", "exhaustive", "--budget", "10m", "--json"];
+const into = (folder: string) => ["--results", `${folder}/results`, "--journal", `${folder}/journal.db`];
+
+interface Row {
+  readonly config_key: string;
+  readonly outcome: string;
+  readonly message: string | null;
+  readonly at: string;
+}
+
+/** The rows of a journal that nobody holds, as the file has them. */
+function rowsOf(folder: string): Map<string, Row> {
+  const db = new DatabaseSync(`${folder}/journal.db`);
+  const rows = db.prepare("SELECT config_key, outcome, message, at FROM candidate").all() as unknown as Row[];
+  db.close();
+  return new Map(rows.map((row) => [row.config_key, row]));
+}
+
+function countRows(folder: string): number {
+  const db = new DatabaseSync(`${folder}/journal.db`);
+  const { n } = db.prepare("SELECT count(*) AS n FROM candidate").get()!;
+  db.close();
+  return Number(n);
+}
+
+/** The config keys that the worker was asked to try, in order. */
+const tried = (log: string) => Deno.readTextFileSync(log).trim().split("\n");
+
+/** Resolves once the worker has been asked to try `count` configs. */
+async function afterTries(log: string, count: number): Promise<void> {
+  using watcher = Deno.watchFs(log);
+  if (tried(log).length >= count) return;
+  for await (const _ of watcher) if (tried(log).length >= count) return;
+}
+
+/** The process id of the child that a process started last; any of its threads may have started it. */
+function newestChild(pid: number): number {
+  const children = [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) =>
+    Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`).split(" ").filter((id) => id !== "").map(Number)
+  );
+  ok(children.length > 0, "the tuner has a worker");
+  return Math.max(...children);
+}
+
+/** What a sweep decided: all of its answer but when it was measured. */
+function answerOf(stdout: string) {
+  return JSON.parse(stdout).rows.map(({ date: _, ...row }: { date: string }) => row);
+}
+
+function logged(folder: string): SimulationPlan & { log: string } {
+  const log = `${folder}/tried`;
+  Deno.writeTextFileSync(log, "");
+  return { log };
+}
+
+/** Runs the sweep unbroken, in a folder of its own. */
+async function unbroken(folder: string, plan: SimulationPlan = {}) {
+  Deno.mkdirSync(`${folder}/unbroken`);
+  const { code, stdout, stderr } = await simulated([...SWEEP, ...into(`${folder}/unbroken`)], plan);
+  strictEqual(code, 0, stderr);
+  return { answer: answerOf(stdout), rows: rowsOf(`${folder}/unbroken`) };
+}
+
+Deno.test(
+  "sweep() goes on after kill -9: no finished row is lost or measured again, and the answer is that of an unbroken run",
+  inFolder(async (folder) => {
+    const whole = await unbroken(folder);
+    const plan = logged(folder);
+    const child = simulatedCommand([...SWEEP, ...into(folder)], plan).spawn();
+    await afterTries(plan.log, 40);
+    await killHard(child.pid);
+    strictEqual((await child.output()).signal, "SIGKILL");
+
+    const before = rowsOf(folder);
+    ok(before.size >= 30 && before.size < whole.rows.size, `${before.size} rows at the kill`);
+    const triesBefore = tried(plan.log).length;
+    const { code, stdout, stderr } = await simulated([...SWEEP, ...into(folder)], plan);
+    strictEqual(code, 0, stderr);
+    deepStrictEqual(answerOf(stdout), whole.answer);
+    const after = rowsOf(folder);
+    for (const [key, row] of before) deepStrictEqual(after.get(key), row);
+    deepStrictEqual([...after.keys()].sort(), [...whole.rows.keys()].sort());
+
+    // The second start tries the baseline and the finalists of the race again, and no other finished row.
+    const again = new Set(tried(plan.log).slice(triesBefore).filter((key) => before.has(key)));
+    ok(again.size <= 5, `${again.size} finished candidates tried again`);
+  }),
+);
+
+Deno.test(
+  "sweep() goes on with a new worker after kill -9 of its worker, and the answer is that of an unbroken run",
+  inFolder(async (folder) => {
+    const whole = await unbroken(folder);
+    const plan = logged(folder);
+    const child = simulatedCommand([...SWEEP, ...into(folder)], plan).spawn();
+    for (const tries of [20, 50]) {
+      await afterTries(plan.log, tries);
+      await killHard(newestChild(child.pid));
+    }
+    const { code, stdout, stderr } = await child.output();
+    strictEqual(code, 0, new TextDecoder().decode(stderr));
+    deepStrictEqual(answerOf(new TextDecoder().decode(stdout)), whole.answer);
+    const outcomes = (rows: Map<string, Row>) =>
+      [...rows.values()].map((row) => `${row.config_key} ${row.outcome}`).sort();
+    deepStrictEqual(outcomes(rowsOf(folder)), outcomes(whole.rows));
+  }),
+);
+
+Deno.test(
+  "sweep() ends cleanly on Ctrl-C with exit code 130, and resume() goes on to the answer of an unbroken run",
+  inFolder(async (folder) => {
+    const whole = await unbroken(folder);
+    const plan = logged(folder);
+    const child = simulatedCommand([...SWEEP, ...into(folder)], plan).spawn();
+    await afterTries(plan.log, 30);
+    child.kill("SIGINT");
+    child.kill("SIGINT"); // A process group's can arrive twice.
+    const stopped = await child.output();
+    strictEqual(stopped.code, 130);
+    strictEqual(JSON.parse(new TextDecoder().decode(stopped.stdout)).stopped, true);
+    const before = rowsOf(folder);
+    ok(before.size >= 20 && before.size < whole.rows.size, `${before.size} rows at the stop`);
+    const resumed = await simulated(["resume", "--json", "--journal", `${folder}/journal.db`], plan);
+    strictEqual(resumed.code, 0, resumed.stderr);
+    deepStrictEqual(answerOf(resumed.stdout), whole.answer);
+    for (const [key, row] of before) deepStrictEqual(rowsOf(folder).get(key), row);
+  }),
+);
+
+Deno.test(
+  "sweep() records candidates that are wrong, crash or do not compile, and chooses none of them",
+  inFolder(async (folder) => {
+    const whole = await unbroken(folder);
+    const keys = [...whole.rows.keys()].filter((key) => !key.includes("BLOCK_N=32"));
+    const [wrong, crash, compile] = [keys[0], keys[Math.floor(keys.length / 2)], keys.at(-1)!];
+    const fast = Object.fromEntries([wrong, crash, compile].map((key) => [key, 1]));
+    const plan = { wrong: [wrong], crash: [crash], compile: [compile], us: fast };
+    const { code, stdout, stderr } = await simulated([...SWEEP, ...into(folder)], plan);
+    strictEqual(code, 0, stderr);
+    const rows = rowsOf(folder);
+    strictEqual(rows.get(wrong)!.outcome, "wrong");
+    strictEqual(rows.get(crash)!.outcome, "crash");
+    strictEqual(rows.get(compile)!.outcome, "compile");
+    ok(rows.get(compile)!.message!.includes("second line"), "the whole compile log is kept");
+    strictEqual(rows.size, whole.rows.size);
+    const chosen = JSON.parse(stdout).rows[0].config;
+    for (const key of [wrong, crash, compile]) {
+      const config = Object.fromEntries(key.split(" ").map((field) => field.split("=")));
+      notStrictEqual(JSON.stringify(chosen), JSON.stringify(config));
+    }
+    ok(JSON.parse(stdout).rows[0].us > 50, "none of the planted 1 µs won");
+  }),
+);
+
+Deno.test(
+  "sweep() with the same journal and more contexts adds to the results file and measures only what is new",
+  inFolder(async (folder) => {
+    const plan = logged(folder);
+    const first = await simulated([...SWEEP, ...into(folder)], plan);
+    const known = countRows(folder);
+    const tries = tried(plan.log).length;
+    const both = await simulated([...SWEEP, "--contexts", "64,96", ...into(folder)], plan);
+    strictEqual(both.code, 0, both.stderr);
+    const path = JSON.parse(both.stdout).path;
+    strictEqual(path, JSON.parse(first.stdout).path);
+    deepStrictEqual(Object.keys(JSON.parse(Deno.readTextFileSync(path)).configs["4"]), ["64", "96"]);
+    // Beside the new candidates: a baseline each, and four finalists for the new context's race.
+    const again = tried(plan.log).slice(tries).length;
+    ok(again <= countRows(folder) - known + 2 + 4, `${again} tries for ${countRows(folder) - known} new candidates`);
+  }),
+);

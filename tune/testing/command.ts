@@ -1,0 +1,56 @@
+/** Runs kvtune's command line in a process of its own, for tests. */
+import type { SimulationPlan } from "./simulated_worker.ts";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+/** What a command did. */
+export interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A process of the command line over the simulated device, with the permissions of the task `tune`. */
+export function simulatedCommand(args: readonly string[], plan: SimulationPlan = {}): Deno.Command {
+  return new Deno.Command("deno", {
+    args: ["run", ...tunePermissions(), `${ROOT}tune/testing/simulated_main.ts`, JSON.stringify(plan), ...args],
+    env: { NO_COLOR: "1", INIT_CWD: ROOT },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    cwd: ROOT,
+  });
+}
+
+/** Runs the command line over the simulated device to its end. */
+export async function simulated(args: readonly string[], plan: SimulationPlan = {}): Promise<Ran> {
+  const { code, stdout, stderr } = await simulatedCommand(args, plan).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** kill -9. `Deno.kill` would need the permission to run anything. */
+export async function killHard(pid: number): Promise<void> {
+  if (!(pid > 1)) throw new Error(`Cannot kill process ${pid}: expected the id of one process`);
+  const { success } = await new Deno.Command("kill", { args: ["-KILL", String(pid)], stderr: "null" }).output();
+  if (!success) throw new Error(`Cannot kill process ${pid}: it is gone`);
+}
+
+/** The flags that `deno.json` gives the task `tune`: tests run with the same. */
+function tunePermissions(): string[] {
+  const task = JSON.parse(Deno.readTextFileSync(`${ROOT}deno.json`)).tasks.tune;
+  const command = typeof task === "string" ? task : task.command;
+  return command.split(" ").filter((word: string) => word.startsWith("--allow-"));
+}
+
+/** Runs a test in a temporary folder that is removed afterwards. */
+export function inFolder(test: (folder: string) => void | Promise<void>): () => Promise<void> {
+  return async () => {
+    const folder = Deno.makeTempDirSync({ prefix: "kvtune-" });
+    try {
+      await test(folder);
+    } finally {
+      Deno.removeSync(folder, { recursive: true });
+    }
+  };
+}
