@@ -92,11 +92,14 @@ export class Bench {
     });
   }
 
-  /** Frees a config's program. */
+  /** Frees a config's program. A worker that is lost has freed it already. */
   async drop(config: Config): Promise<void> {
-    const { worker, built } = await this.slot.worker(this.request);
-    if (!built.delete(configKey(config))) return;
-    await worker.request({ op: "drop", configs: [config] });
+    try {
+      const { worker, built } = await this.slot.worker(this.request);
+      if (built.delete(configKey(config))) await worker.request({ op: "drop", configs: [config] });
+    } catch (error) {
+      if (!(error instanceof WorkerFailure)) throw error;
+    }
   }
 
   async #counted<T>(work: () => Promise<T>): Promise<T> {

@@ -39,15 +39,6 @@ async function afterTries(log: string, count: number): Promise<void> {
   for await (const _ of watcher) if (tried(log).length >= count) return;
 }
 
-/** The process id of the child that a process started last; any of its threads may have started it. */
-function newestChild(pid: number): number {
-  const children = [...Deno.readDirSync(`/proc/${pid}/task`)].flatMap(({ name }) =>
-    Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`).split(" ").filter((id) => id !== "").map(Number)
-  );
-  ok(children.length > 0, "the tuner has a worker");
-  return Math.max(...children);
-}
-
 /** What a sweep decided: all of its answer but when it was measured. */
 function answerOf(stdout: string) {
   return JSON.parse(stdout).rows.map(({ date: _, ...row }: { date: string }) => row);
@@ -101,7 +92,7 @@ Deno.test(
     const child = simulatedCommand([...SWEEP, ...into(folder)], plan).spawn();
     for (const tries of [20, 50]) {
       await afterTries(plan.log, tries);
-      await killHard(newestChild(child.pid));
+      await killHard(Number(Deno.readTextFileSync(`${plan.log}.pid`)));
     }
     const { code, stdout, stderr } = await child.output();
     strictEqual(code, 0, new TextDecoder().decode(stderr));

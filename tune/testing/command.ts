@@ -47,10 +47,7 @@ function tunePermissions(): string[] {
 export function inFolder(test: (folder: string) => void | Promise<void>): () => Promise<void> {
   return async () => {
     const folder = Deno.makeTempDirSync({ prefix: "kvtune-" });
-    try {
-      await test(folder);
-    } finally {
-      Deno.removeSync(folder, { recursive: true });
-    }
+    await test(folder); // What a failed test leaves is there to be looked at.
+    Deno.removeSync(folder, { recursive: true });
   };
 }

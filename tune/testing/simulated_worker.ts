@@ -17,7 +17,7 @@ export interface SimulationPlan {
   readonly hang?: readonly string[];
   readonly crash?: readonly string[];
   readonly compile?: readonly string[];
-  /** Appended to with a line for each `try`, so that a test can count what was measured. */
+  /** Gets a line for each `try`, so that a test can count what was measured; `log`.pid has the worker's process id. */
   readonly log?: string;
   /** Times in µs by config key, in place of those made from the key. */
   readonly us?: Readonly<Record<string, number>>;
@@ -64,6 +64,7 @@ async function answer(request: Request, plan: SimulationPlan): Promise<Replies[k
     return { samples: request.configs.map((config) => rounds.map((i) => simulatedUs(config, plan) + i * 1e-4)) };
   }
   const key = configKey(request.config);
+  if (plan.log) Deno.writeTextFileSync(`${plan.log}.pid`, String(Deno.pid));
   if (plan.log) Deno.writeTextFileSync(plan.log, key + "\n", { append: true });
   if (plan.crash?.includes(key)) Deno.exit(139);
   if (plan.hang?.includes(key)) await new Promise(() => {});

@@ -1,0 +1,116 @@
+/**
+ * What a results file holds: one (kernel, backend, device, problem), tuned for SM counts and context lengths.
+ *
+ * @module
+ */
+import type { Config, ParamValue } from "../kernels/space.ts";
+
+export type { Config, ParamValue };
+
+/** The version of the format that this code reads and writes. */
+export const SCHEMA_VERSION = 1;
+
+/** The hardware that a file is about. */
+export interface DeviceFields {
+  /** As the driver gives it: "NVIDIA H200". */
+  readonly name: string;
+  /** "sm_90", a WebGPU architecture, or "" where unknown. */
+  readonly arch: string;
+  /** Multiprocessors of the whole device, or threads of a software adapter; the largest where files were merged. */
+  readonly smCount: number;
+  /** Whether it computes on the CPU. */
+  readonly software: boolean;
+}
+
+/**
+ * The sizes and types that were given, context lengths aside: `heads`, `batch`, `latent`, `kvType`, …
+ *
+ * `name`, where present, is the kernel's own name for the problem, and the stem of the file's name.
+ */
+export type ProblemFields = Readonly<Record<string, ParamValue>>;
+
+/** A value for each SM count and then each context length, both decimal integers. */
+export type BySize<T> = Readonly<Record<string, Readonly<Record<string, T>>>>;
+
+/** What supports the choice of one config. */
+export interface Evidence {
+  /** Median time of a run, µs. */
+  readonly us: number;
+  /** 95 % interval of `us`: [low, high], µs. */
+  readonly interval: readonly [number, number];
+  /** Timed samples. */
+  readonly samples: number;
+  /** Median time of the baseline, µs. */
+  readonly baselineUs: number;
+  /** What the user would have had without tuning. */
+  readonly baselineConfig: Config;
+  /** Baseline time over this time. */
+  readonly speedup: number;
+  /** 95 % interval of `speedup`: [low, high]. */
+  readonly speedupInterval: readonly [number, number];
+  /** ‖out − ref‖ / ‖ref‖ against the float64 reference. */
+  readonly relError: number;
+  /** Further error measures by name, for example `lseError`. */
+  readonly errors: Readonly<Record<string, number>>;
+  /** Scratch memory of the config, bytes. */
+  readonly workspaceBytes: number;
+  /** Bytes that the problem must move over `us`, in 10⁹ bytes a second. */
+  readonly gbps: number;
+  /** Operations that the problem must do over `us`, in 10¹² a second. */
+  readonly tflops: number;
+  /** Device timestamps or events, or the process's CPU time. */
+  readonly clock: "device" | "cpu";
+  /** Whether inputs were rotated so that caches were cold. */
+  readonly coldCache: boolean;
+  /** Whether this SM count is a partition of a larger device. */
+  readonly partition: boolean;
+  /** `baseline` where nothing was faster than it beyond doubt. */
+  readonly chosen: "tuned" | "baseline";
+  /** Compilers and runtimes with their versions. */
+  readonly toolchain: string;
+  /** Version of the device's driver. */
+  readonly driver: string;
+  /** Hash of the kernel's sources: the entry is stale where it changes. */
+  readonly sourceHash: string;
+  /** Version of the tuner. */
+  readonly kvtune: string;
+  /** When it was measured: ISO 8601, UTC. */
+  readonly date: string;
+  /** The command that measures it again. */
+  readonly command: string;
+}
+
+/** A results file. `configs` and `evidence` have the same sizes. */
+export interface Results {
+  /** Where the JSON Schema is, relative to the file: for editors. The writer sets it. */
+  readonly $schema?: string;
+  /** Readers refuse a version that they do not know. */
+  readonly schemaVersion: typeof SCHEMA_VERSION;
+  /** For example `mla_decode`. */
+  readonly kernel: string;
+  /** `webgpu`, `cuda` or `triton`. */
+  readonly backend: string;
+  /** The hardware that was measured. */
+  readonly device: DeviceFields;
+  /** What was given. */
+  readonly problem: ProblemFields;
+  /** The best config by SM count and context length. */
+  readonly configs: BySize<Config>;
+  /** What supports each config, by SM count and context length. */
+  readonly evidence: BySize<Evidence>;
+}
+
+/** One size of a results file. */
+export interface Size {
+  /** Multiprocessors, of a whole device or a partition. */
+  readonly smCount: number;
+  /** Cached tokens of the longest request. */
+  readonly contextLen: number;
+}
+
+/** Every size of a table, by SM count and then context length, ascending. */
+export function sizesOf(table: BySize<unknown>): Size[] {
+  return Object.keys(table).flatMap((smCount) =>
+    Object.keys(table[smCount]).map((contextLen) => ({ smCount: Number(smCount), contextLen: Number(contextLen) }))
+  );
+}

@@ -1,0 +1,115 @@
+/**
+ * Writes results files: merged into what is there, whole or not at all, also with several writers at once.
+ *
+ * @module
+ */
+import { dirname, join } from "node:path";
+import { type MergedEntry, mergeResults } from "./merge.ts";
+import { parseResults } from "./parse.ts";
+import { resultsPath, SCHEMA_REFERENCE } from "./paths.ts";
+import { stringifyResults } from "./stringify.ts";
+import type { Results } from "./types.ts";
+
+/** What a write did. Every fresh entry is in one of the three lists. */
+export interface Written {
+  /** The file that has the results now: `dir` with {@linkcode resultsPath} below it. */
+  readonly path: string;
+  /** Sizes that were not there before. */
+  readonly added: readonly MergedEntry[];
+  /** Sizes whose earlier entry gave way to better evidence. */
+  readonly replaced: readonly MergedEntry[];
+  /** Sizes whose earlier entry stays. */
+  readonly kept: readonly MergedEntry[];
+}
+
+/**
+ * Merges `fresh` into the file that {@linkcode resultsPath} names below `dir`; makes folders as needed.
+ *
+ * The text goes to a temporary file in the same folder, to the disk, and then into place by a rename: a reader sees the
+ * old file or the new one. Writers lock the folder, so that none undoes another's merge. Needs read and write permission
+ * for `dir`.
+ *
+ * @throws {TypeError | RangeError} Where `fresh` is not what {@linkcode parseResults} accepts; nothing is written.
+ * @throws {Error} Where the folder can't be written, or the file there is not a results file of the same kernel,
+ *   backend, device and problem. The message names the path; the file stays as it is.
+ */
+export async function writeResults(dir: string, fresh: Results): Promise<Written> {
+  const checked = parseResults(fresh);
+  const path = join(dir, resultsPath(checked));
+  const folder = dirname(path);
+  try {
+    await Deno.mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
+  using lock = await lockFolder(folder);
+  const { merged, ...changes } = mergeInto(path, await readExisting(path), checked);
+  try {
+    await replaceFile(path, stringifyResults({ ...merged, $schema: SCHEMA_REFERENCE }));
+    // The rename itself is on the disk once the folder is.
+    await lock.folder?.sync();
+  } catch (error) {
+    throw unwritable(folder, error);
+  }
+  return { path, ...changes };
+}
+
+function mergeInto(path: string, existing: Results | undefined, fresh: Results): ReturnType<typeof mergeResults> {
+  try {
+    return mergeResults(existing, fresh);
+  } catch (error) {
+    throw new Error(`Cannot write into ${path}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readExisting(path: string): Promise<Results | undefined> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new Error(`Cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    return parseResults(text);
+  } catch (error) {
+    throw new Error(`Cannot overwrite ${path}: ${(error as Error).message}; move the file away to write a new one`, {
+      cause: error,
+    });
+  }
+}
+
+async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
+  try {
+    {
+      using file = await Deno.open(temporary, { write: true, createNew: true });
+      const bytes = new TextEncoder().encode(text);
+      for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+      await file.sync();
+    }
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {}); // it may not exist; the first error is the one that counts
+    throw error;
+  }
+}
+
+/** Holds an exclusive lock until disposed. The system drops it where the process dies, so that none goes stale. */
+async function lockFolder(path: string): Promise<{ folder: Deno.FsFile | undefined } & Disposable> {
+  let folder: Deno.FsFile | undefined;
+  try {
+    folder = await Deno.open(path, { read: true });
+    await folder.lock(true);
+  } catch {
+    // Windows opens no folders: there, two writers at once can lose an entry, but never a whole file.
+    folder?.close();
+    folder = undefined;
+  }
+  return { folder, [Symbol.dispose]: () => folder?.close() };
+}
+
+function unwritable(folder: string, cause: unknown): Error {
+  const { message } = cause as Error;
+  return new Error(`Cannot write results into ${folder}: ${message}, expected a folder that can be written`, { cause });
+}
