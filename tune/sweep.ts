@@ -8,7 +8,7 @@ import type { Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { type Results, writeResults } from "../results/mod.ts";
 import type { Backends } from "./backends.ts";
-import { Bench, WorkerSlot } from "./bench.ts";
+import { Workbench, WorkerSlot } from "./workbench.ts";
 import { FailureError, firstLine, UsageError } from "./errors.ts";
 import type { Journal, TaskIdentity } from "./journal.ts";
 import { toResults } from "./report/results.ts";
@@ -111,14 +111,14 @@ export async function sweep(
         problem: task.problem,
         seed: settings.seed,
       };
-      const bench = new Bench(slot, request);
+      const workbench = new Workbench(slot, request);
       try {
         const first = opened === undefined;
-        opened = await bench.open();
+        opened = await workbench.open();
         if (first) observer.started?.(opened.device, tasks);
         observer.taskStarted?.(task, index);
         const row = await runOne(kernel, settings, task, opened, {
-          bench,
+          workbench,
           journal,
           signal,
           searchUntil: now + share * (1 - RACE_SHARE),
@@ -174,7 +174,7 @@ async function runOne(
   task: PlannedTask,
   { device, clock }: { device: DeviceInfo; clock: Clock },
   run: {
-    bench: Bench;
+    workbench: Workbench;
     journal: Journal;
     signal: AbortSignal;
     searchUntil: number;

@@ -6,7 +6,7 @@
 import type { DeviceInfo, TimeOptions } from "../kernels/devices/device.ts";
 import type { Implementation, Kernel } from "../kernels/kernel.ts";
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
-import type { Bench } from "./bench.ts";
+import type { Workbench } from "./workbench.ts";
 import { FailureError } from "./errors.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
@@ -34,7 +34,7 @@ export interface TaskContext {
   readonly problem: unknown;
   readonly device: DeviceInfo;
   readonly identity: TaskIdentity;
-  readonly bench: Bench;
+  readonly workbench: Workbench;
   readonly journal: Journal;
   readonly strategy: StrategyFactory;
   readonly space: Space;
@@ -89,7 +89,7 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
     baseline: { config: baseline, ...tested, workspaceBytes: implementation.workspaceBytes(problem, baseline, device) },
     finalists,
     time: (configs, rounds) =>
-      context.bench.time(configs, { samples: rounds, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache }),
+      context.workbench.time(configs, { samples: rounds, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache }),
     until: context.raceUntil,
     signal: context.signal,
   });
@@ -99,10 +99,10 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
 }
 
 /** Checks the baseline; a sweep without one has nothing to compare with. */
-async function tryBaseline({ bench }: TaskContext, baseline: Config) {
+async function tryBaseline({ workbench }: TaskContext, baseline: Config) {
   const failed = (why: string) => new FailureError(`Cannot measure the baseline (${configKey(baseline)}): ${why}`);
   try {
-    const { check } = await retried(() => bench.try(baseline));
+    const { check } = await retried(() => workbench.try(baseline));
     if (!check.ok) throw failed(check.why ?? `relative error ${check.relError}`);
     return { relError: check.relError, errors: check.errors };
   } catch (error) {
@@ -149,12 +149,12 @@ async function measure(
   baseline: Config,
   bestSpeedup = 0,
 ): Promise<CandidateRow> {
-  const { bench, implementation, problem, device } = context;
+  const { workbench, implementation, problem, device } = context;
   const started = performance.now();
   const options: TimeOptions = { samples: 1, sampleUs: SAMPLE_US, coldCache: context.coldCache };
   const spent = () => ({ spentMs: performance.now() - started });
   try {
-    const { check, compileMs, build } = await retried(() => bench.try(config));
+    const { check, compileMs, build } = await retried(() => workbench.try(config));
     const facts = {
       config,
       relError: check.relError,
@@ -164,17 +164,17 @@ async function measure(
       workspaceBytes: implementation.workspaceBytes(problem, config, device),
     };
     if (!check.ok) {
-      await bench.drop(config);
+      await workbench.drop(config);
       return { ...facts, outcome: "wrong", message: check.why, samples: [], baselineSamples: [], ...spent() };
     }
     const timed = (rounds: number) =>
-      retried(() => bench.time([baseline, config], { ...options, samples: rounds })) as Promise<number[][]>;
+      retried(() => workbench.time([baseline, config], { ...options, samples: rounds })) as Promise<number[][]>;
     let [baselineSamples, samples] = await timed(1);
     if (samples[0] * bestSpeedup <= HOPELESS * baselineSamples[0]) {
       const more = await timed(ROUNDS - 1);
       [baselineSamples, samples] = [[...baselineSamples, ...more[0]], [...samples, ...more[1]]];
     }
-    await bench.drop(config);
+    await workbench.drop(config);
     const cost = median(samples) / median(baselineSamples);
     return { ...facts, outcome: "ok", cost, samples, baselineSamples, ...spent() };
   } catch (error) {

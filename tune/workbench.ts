@@ -1,5 +1,5 @@
 /**
- * A bench: one problem open on one device, through workers that come and go. Programs that a lost worker had built are
+ * A workbench: one problem open on one device, through workers that come and go. Programs that a lost worker had built are
  * built again when they are next timed.
  *
  * @module
@@ -56,7 +56,7 @@ export class WorkerSlot {
 }
 
 /** One problem open on one device. */
-export class Bench {
+export class Workbench {
   constructor(readonly slot: WorkerSlot, readonly request: OpenRequest) {}
 
   /** Opens the problem on the device and says what the device is. */
