@@ -109,10 +109,20 @@ export interface DeviceSession {
   destroy(): void;
 }
 
+/** What a card says of itself while it is measured. Evidence, and reasons to doubt a measurement. */
+export interface DeviceReadings {
+  /** By name with its unit: `smClockMhz`, `powerW`, `temperatureC`, …; what the device does not say is absent. */
+  readonly values: Readonly<Record<string, number | string>>;
+  /** One line each: "busy: …", "throttling: …", "warm cache: …". Empty where nothing speaks against the measurement. */
+  readonly warnings: readonly string[];
+}
+
 /** A device that is open. */
 export interface OpenDevice {
   readonly info: DeviceInfo;
   readonly clock: Clock;
+  /** Where the backend can ask: clocks, power, temperature, other users of the card. Call it just after timing. */
+  readings?(): DeviceReadings;
   load(inputs: readonly HostTensor[]): Promise<DeviceSession>;
   close(): void;
 }
