@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { ENVIRONMENT } from "../kernels/devices/cuda.ts";
+import { cacheFolder } from "../kernels/devices/cuda/compile_cache.ts";
 import { WorkerFailure, WorkerHost } from "./worker/host.ts";
 import type { WorkerCommand } from "./worker/host.ts";
 import type { DeviceInfo } from "../kernels/devices/device.ts";
@@ -17,8 +19,20 @@ function denoWorker(backend: string, permissions: readonly string[] = []): Worke
   return { command: "deno", args: ["run", "--no-prompt", "--quiet", "--no-lock", ...permissions, path, backend] };
 }
 
+/** CUDA's worker opens libraries, reads headers and the environment, and writes its compile cache. */
+function cudaPermissions(): string[] {
+  const cache = cacheFolder();
+  return [
+    "--allow-ffi", // Unscoped: structs that are passed to the driver hold addresses.
+    "--allow-read",
+    `--allow-env=${ENVIRONMENT.join(",")}`,
+    ...(cache === undefined ? [] : [`--allow-write=${cache}`]),
+  ];
+}
+
 /** The backends that kvtune has. */
 export const BACKENDS: Backends = {
+  cuda: denoWorker("cuda", cudaPermissions()),
   webgpu: denoWorker("webgpu"),
 };
 

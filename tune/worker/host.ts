@@ -13,7 +13,6 @@ import type { Outcome } from "./protocol.ts";
 export interface WorkerCommand {
   readonly command: string;
   readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** Seconds that each phase may take. */
@@ -70,6 +69,21 @@ const REPLIES = {
   drop: z.object({}),
 } satisfies { [Op in keyof Replies]: z.ZodType<Replies[Op]> };
 
+/**
+ * The tuner's environment for a worker. Deno hands the dynamic linker's variables to a child only where it may run
+ * anything, so they go under another name: the backends search `KVTUNE_LIBRARY_PATH` like `LD_LIBRARY_PATH`.
+ */
+export function workerEnvironment(
+  own: Readonly<Record<string, string>>,
+): Pick<Deno.CommandOptions, "clearEnv" | "env"> {
+  const kept = Object.entries(own).filter(([name]) => !/^(LD|DYLD)_/.test(name));
+  const folders = [own.KVTUNE_LIBRARY_PATH, own.LD_LIBRARY_PATH].filter((path) => path);
+  return {
+    clearEnv: true,
+    env: { ...Object.fromEntries(kept), ...(folders.length > 0 && { KVTUNE_LIBRARY_PATH: folders.join(":") }) },
+  };
+}
+
 interface Pending {
   readonly phase: (phase: Phase) => void;
   readonly ok: (reply: unknown) => void;
@@ -89,7 +103,7 @@ export class WorkerHost {
   constructor(command: WorkerCommand, readonly limits: PhaseLimits = DEFAULT_LIMITS) {
     this.#child = new Deno.Command(command.command, {
       args: [...command.args],
-      env: { ...command.env },
+      ...workerEnvironment(Deno.env.toObject()),
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -3,7 +3,7 @@ import { configKey } from "../../kernels/space.ts";
 import { killHard } from "../testing/command.ts";
 import { simulatedBackends } from "../testing/simulated_backends.ts";
 import type { SimulationPlan } from "../testing/simulated_worker.ts";
-import { DEFAULT_LIMITS, WorkerFailure, WorkerHost } from "./host.ts";
+import { DEFAULT_LIMITS, workerEnvironment, WorkerFailure, WorkerHost } from "./host.ts";
 import type { PhaseLimits } from "./host.ts";
 
 const CONFIG = { BLOCK_N: 32 };
@@ -88,4 +88,12 @@ Deno.test("WorkerHost.request() ends a worker whose reply lacks a field", async 
   });
   await rejects(worker.request({ op: "list" }), failsWith("crash", /Cannot read the worker's reply/));
   await worker.close();
+});
+
+Deno.test("workerEnvironment() passes everything on, the linker's folders under another name", () => {
+  deepStrictEqual(workerEnvironment({ PATH: "/bin", LD_LIBRARY_PATH: "/a:/b", LD_PRELOAD: "x.so" }), {
+    clearEnv: true,
+    env: { PATH: "/bin", KVTUNE_LIBRARY_PATH: "/a:/b" },
+  });
+  deepStrictEqual(workerEnvironment({ HOME: "/root" }).env, { HOME: "/root" });
 });

@@ -8,6 +8,7 @@ import { serve } from "./serve.ts";
 
 /** Loaded on demand: a worker reads only its own backend's code. */
 const BACKENDS: Record<string, () => Promise<DeviceBackend>> = {
+  cuda: async () => (await import("../../kernels/devices/cuda.ts")).cuda,
   webgpu: async () => (await import("../../kernels/devices/webgpu.ts")).webgpu,
 };
 

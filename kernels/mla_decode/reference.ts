@@ -1,0 +1,227 @@
+/**
+ * MLA decode in float64, on the values that the inputs hold, and the comparison with a device's outputs.
+ *
+ * For each (request, head): logits `sₜ = smScale · kvScale · q · kₜ`, capped where asked; `out = kvScale · Σ pₜ kₜ[0…latent)`
+ * with `p = softmax(s)`, and `lse = ln Σ exp(sₜ)`. A sink adds `exp(sink)` to the softmax's denominator and not to `lse`,
+ * so that partial results can be merged before the sink is applied once (FlashMLA's convention). An empty request gives
+ * zeros and −∞.
+ *
+ * @module
+ */
+import type { HostTensor } from "../devices/device.ts";
+import { decodeE4M3Array } from "../fp8.ts";
+import { decodeBf16, decodeF16 } from "../half.ts";
+import type { Check, Reference } from "../kernel.ts";
+import type { Config } from "../space.ts";
+import { generator } from "./inputs.ts";
+import type { MlaDecodeProblem } from "./problem.ts";
+
+/** Multiply-adds that the reference may cost before rows are sampled: about half a second. */
+const BUDGET = 3e8;
+
+/** Relative error that accumulation may cause. "matrix" is for units that multiply f16 operands and sum in f32. */
+const TOLERANCE: Readonly<Record<string, number>> = { f32: 2e-5, f16: 3e-3, matrix: 3e-3 };
+/** What rounding of the output itself adds: half a unit in the last place. */
+const ROUNDING: Readonly<Record<string, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
+/** f16 sums leave more in the logits; they are judged by the same bound as the issue of f32. */
+const LSE_TOLERANCE: Readonly<Record<string, number>> = { f32: 1e-4, f16: 1e-4, matrix: 1e-3 };
+/** One row may be off by so many times the tolerance of all: flat heads cancel to small outputs. */
+const ROW_FACTOR = 10;
+
+/** One (request, head): its row in `out` and `lse`, and what both should be. */
+interface ReferenceRow {
+  readonly row: number;
+  readonly out: Float64Array;
+  readonly lse: number;
+}
+
+/**
+ * Bounds on the errors of a config: relative error of all rows, of each row, and absolute error of the log-sum-exp.
+ *
+ * They follow the config's `ACC`, "f32" or "f16"; a config without `ACC` runs on matrix units with f16 operands.
+ */
+export function tolerance({ ioType }: MlaDecodeProblem, config: Config): { out: number; row: number; lse: number } {
+  const acc = String(config.ACC ?? "matrix");
+  const out = (TOLERANCE[acc] ?? TOLERANCE.matrix) + ROUNDING[ioType];
+  return { out, row: out * ROW_FACTOR, lse: LSE_TOLERANCE[acc] ?? LSE_TOLERANCE.matrix };
+}
+
+/** A reference over all rows, or over the first, the last and a fixed sample where all would take too long. */
+export function reference(
+  problem: MlaDecodeProblem,
+  inputs: readonly HostTensor[],
+  budget: number = BUDGET,
+): Reference {
+  const rows = referenceRows(problem, inputs, sampledRows(problem, budget));
+  return { check: (outputs, config) => check(problem, rows, outputs, config) };
+}
+
+/** Rows (request · heads + head) in ascending order, within the budget of multiply-adds but two at the least. */
+export function sampledRows({ batch, heads, latent, rope, contextLens }: MlaDecodeProblem, budget: number): number[] {
+  const total = batch * heads;
+  const cost = (row: number) => contextLens[Math.floor(row / heads)] * (2 * latent + rope);
+  let whole = 0;
+  for (let b = 0; b < batch; b++) whole += heads * cost(b * heads);
+  if (whole <= budget) return Array.from({ length: total }, (_, row) => row);
+  const rows = new Set([0, total - 1]);
+  let spent = cost(0) + cost(total - 1);
+  const random = generator(total);
+  for (let tries = 0; tries < 4 * total; tries++) {
+    const row = random() % total;
+    if (rows.has(row) || spent + cost(row) > budget) continue;
+    rows.add(row);
+    spent += cost(row);
+  }
+  return [...rows].sort((a, b) => a - b);
+}
+
+function referenceRows(problem: MlaDecodeProblem, inputs: readonly HostTensor[], rows: number[]): ReferenceRow[] {
+  const { heads, latent, rope, kvScale } = problem;
+  const width = latent + rope;
+  const tensor = (name: string) => inputs.find((input) => input.name === name)!;
+  const q = decode(tensor("q"));
+  const indptr = tensor("kv_indptr").data;
+  const indices = tensor("kv_indices").data;
+  const cacheTensor = tensor("cache");
+  const sinks = problem.sinks ? tensor("sinks").data : undefined;
+  const result: ReferenceRow[] = [];
+  for (let first = 0; first < rows.length;) {
+    // The rows of one request go together, so that each cache row is decoded for all of them at once.
+    const b = Math.floor(rows[first] / heads);
+    let last = first;
+    while (last < rows.length && Math.floor(rows[last] / heads) === b) last++;
+    const group = rows.slice(first, last);
+    first = last;
+    const length = indptr[b + 1] - indptr[b];
+    const logits = group.map(() => new Float64Array(length));
+    const queries = group.map((row) => Float64Array.from(q.subarray(row * width, (row + 1) * width)));
+    const outs = group.map(() => new Float64Array(latent));
+    eachRow(cacheTensor, indices, indptr[b], length, width, (k, t) => {
+      for (let r = 0; r < queries.length; r++) logits[r][t] = logit(problem, dot(queries[r], k));
+    });
+    const sums = logits.map((row, r) => softmaxWeights(row, sinks?.[group[r] % heads]));
+    eachRow(cacheTensor, indices, indptr[b], length, width, (k, t) => {
+      for (let r = 0; r < outs.length; r++) {
+        const out = outs[r];
+        const p = logits[r][t] * kvScale;
+        for (let c = 0; c < latent; c++) out[c] += p * k[c];
+      }
+    });
+    group.forEach((row, r) => result.push({ row, out: outs[r], lse: sums[r] }));
+  }
+  return result;
+}
+
+/** Replaces logits by their softmax weights; gives their log-sum-exp (without the sink). */
+function softmaxWeights(row: Float64Array, sink: number | undefined): number {
+  let max = -Infinity;
+  for (const s of row) if (s > max) max = s;
+  if (max === -Infinity) return max;
+  let sum = 0;
+  for (let t = 0; t < row.length; t++) sum += row[t] = Math.exp(row[t] - max);
+  const denominator = sum + (sink === undefined ? 0 : Math.exp(sink - max));
+  for (let t = 0; t < row.length; t++) row[t] /= denominator;
+  return max + Math.log(sum);
+}
+
+function logit({ smScale, kvScale, logitCap }: MlaDecodeProblem, dotProduct: number): number {
+  const s = smScale * kvScale * dotProduct;
+  return logitCap === 0 ? s : logitCap * Math.tanh(s / logitCap);
+}
+
+function dot(a: Float64Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/** Calls `use` with each token's decoded cache row; the array is reused. */
+function eachRow(
+  cache: HostTensor,
+  indices: ArrayLike<number>,
+  start: number,
+  length: number,
+  width: number,
+  use: (row: Float32Array, t: number) => void,
+): void {
+  const row = new Float32Array(width);
+  for (let t = 0; t < length; t++) {
+    const slot = indices[start + t];
+    decodeInto(cache, slot * width, row);
+    use(row, t);
+  }
+}
+
+function decode(tensor: HostTensor): Float32Array {
+  if (tensor.data instanceof Float32Array) return tensor.data;
+  const out = new Float32Array(tensor.data.length);
+  decodeInto(tensor, 0, out);
+  return out;
+}
+
+function decodeInto({ type, data }: HostTensor, offset: number, out: Float32Array): void {
+  if (type === "e4m3") {
+    decodeE4M3Array((data as Uint8Array).subarray(offset, offset + out.length), out);
+    return;
+  }
+  const table = type === "f16" ? decodeF16 : type === "bf16" ? decodeBf16 : (x: number) => x;
+  for (let i = 0; i < out.length; i++) out[i] = table(data[offset + i]);
+}
+
+function check(
+  problem: MlaDecodeProblem,
+  rows: readonly ReferenceRow[],
+  outputs: ReadonlyMap<string, HostTensor>,
+  config: Config,
+): Check {
+  const { batch, heads, latent } = problem;
+  const bound = tolerance(problem, config);
+  const wrong = (why: string): Check => ({ ok: false, relError: Infinity, errors: {}, why });
+  const outTensor = outputs.get("out");
+  const lseTensor = outputs.get("lse");
+  if (!outTensor || !lseTensor) return wrong(`output "${outTensor ? "lse" : "out"}" is missing`);
+  const out = decode(outTensor);
+  const lse = decode(lseTensor);
+  if (out.length !== batch * heads * latent) return wrong(`out has ${out.length} elements`);
+  if (lse.length !== batch * heads) return wrong(`lse has ${lse.length} elements`);
+  // NaN is also what buffers are poisoned with before a checked run: it means "not written" as well as "not a number".
+  for (let i = 0; i < out.length; i++) {
+    if (!Number.isFinite(out[i])) return wrong(`out[${place(i, heads, latent)}] is ${out[i]}, or was never written`);
+  }
+  for (let i = 0; i < lse.length; i++) {
+    if (Number.isNaN(lse[i])) return wrong(`lse[${Math.floor(i / heads)}, ${i % heads}] is NaN, or was never written`);
+  }
+  let [squares, errorSquares, rowError, lseError] = [0, 0, 0, 0];
+  for (const { row, out: expected, lse: expectedLse } of rows) {
+    let [norm, error] = [0, 0];
+    for (let c = 0; c < latent; c++) {
+      norm += expected[c] ** 2;
+      error += (out[row * latent + c] - expected[c]) ** 2;
+    }
+    squares += norm;
+    errorSquares += error;
+    rowError = Math.max(rowError, relative(error, norm));
+    const difference = lse[row] === expectedLse ? 0 : Math.abs(lse[row] - expectedLse);
+    lseError = Math.max(lseError, difference);
+  }
+  const relError = relative(errorSquares, squares);
+  const errors = { lseError, rowError, rows: rows.length };
+  const why = relError > bound.out
+    ? `relative error ${relError.toExponential(2)} exceeds ${bound.out.toExponential(2)}`
+    : rowError > bound.row
+    ? `relative error of one row, ${rowError.toExponential(2)}, exceeds ${bound.row.toExponential(2)}`
+    : lseError > bound.lse
+    ? `log-sum-exp is off by ${lseError.toExponential(2)}, more than ${bound.lse.toExponential(2)}`
+    : undefined;
+  return why === undefined ? { ok: true, relError, errors } : { ok: false, relError, errors, why };
+}
+
+/** √(error / norm) of squares; 0 where both are 0. */
+function relative(error: number, norm: number): number {
+  return error === 0 ? 0 : Math.sqrt(error / norm);
+}
+
+function place(i: number, heads: number, latent: number): string {
+  const row = Math.floor(i / latent);
+  return `${Math.floor(row / heads)}, ${row % heads}, ${i % latent}`;
+}

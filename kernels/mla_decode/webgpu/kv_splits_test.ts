@@ -1,0 +1,1 @@
+import { assert, assertEquals } from "../../testing/assert.ts";
