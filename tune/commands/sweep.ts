@@ -25,7 +25,7 @@ import {
 export const DEFAULT_JOURNAL = ".kvtune/journal.db";
 
 /** Contexts of a sweep that names none: what its device runs in milliseconds. */
-const CONTEXTS = { software: [256, 1024, 4096], hardware: [1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072] };
+const CONTEXTS = { software: [256, 1024, 2048], hardware: [1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072] };
 
 /** Adds the command. */
 export function sweepCommand(backends: Backends) {

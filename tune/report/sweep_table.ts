@@ -18,7 +18,7 @@ export function sweepText(report: SweepReport, journal: string): string {
     "workspace",
     "tried",
   ];
-  const lines = [
+  const lines = rows.length === 0 ? [] : [
     `${device.name} (${device.backend}, ${device.smCount} ${device.software ? "threads" : "SMs"})`,
     tableText(
       head,
@@ -26,7 +26,9 @@ export function sweepText(report: SweepReport, journal: string): string {
       Object.fromEntries(head.map((name) => [name, name === "best config" ? { width: 44 } : { right: true }])),
     ),
   ];
-  if (clock === "cpu") lines.push("A software adapter: times are the process's CPU time, summed over its threads.");
+  if (clock === "cpu" && rows.length > 0) {
+    lines.push("A software adapter: times are the process's CPU time, summed over its threads.");
+  }
   for (const row of rows) if (row.error) lines.push(`Context ${row.contextLen}: ${row.error}`);
   if (report.stopped) lines.push(`Stopped. What was measured is in ${journal}: deno run tune resume goes on`);
   if (report.path) lines.push(`Results: ${report.path}`);
