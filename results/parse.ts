@@ -239,6 +239,16 @@ const date: Read<string> = (value, path) => {
   return read;
 };
 
+const reading: Read<number | string> = (value, path) =>
+  typeof value === "number" ? finite(value, path) : shortText(value, path);
+
+const texts: Read<string[]> = (value, path) => {
+  const expected = `at most ${MAX_FIELDS} texts`;
+  if (!Array.isArray(value)) throw wrong(TypeError, value, path, expected);
+  if (value.length > MAX_FIELDS) throw wrong(RangeError, value.length, `${path}.length`, expected);
+  return value.map((item, i) => longText(item, `${path}[${i}]`));
+};
+
 const readEvidence: Read<Evidence> = fields<Evidence>({
   us: positive,
   interval,
@@ -262,7 +272,9 @@ const readEvidence: Read<Evidence> = fields<Evidence>({
   kvtune: shortText,
   date,
   command: longText,
-});
+  readings: map(NAME, NAME_RULE, MAX_FIELDS, () => reading),
+  warnings: texts,
+}, ["readings", "warnings"]);
 
 const readResults: Read<Results> = fields<Results>({
   $schema: longText,

@@ -59,8 +59,13 @@ function sortedEvidence(evidence: Evidence): Evidence {
   return {
     ...evidence,
     baselineConfig: sortedConfig(evidence.baselineConfig),
-    errors: Object.fromEntries(Object.entries(evidence.errors).sort(([a], [b]) => a < b ? -1 : 1)),
+    errors: byName(evidence.errors),
+    ...(evidence.readings && { readings: byName(evidence.readings) }),
   };
+}
+
+function byName<T>(values: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(values).sort(([a], [b]) => a < b ? -1 : 1));
 }
 
 function numericKeys(object: Readonly<Record<string, unknown>>): string[] {

@@ -78,6 +78,10 @@ export interface Evidence {
   readonly date: string;
   /** The command that measures it again. */
   readonly command: string;
+  /** What the device said of itself just after the samples, by name with its unit: `smClockMhz`, `powerW`, … */
+  readonly readings?: Readonly<Record<string, number | string>>;
+  /** Reasons to doubt the times, one line each: a busy or throttling device. Absent where there were none. */
+  readonly warnings?: readonly string[];
 }
 
 /** A results file. `configs` and `evidence` have the same sizes. */

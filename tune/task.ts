@@ -167,8 +167,8 @@ async function measure(
       await workbench.drop(config);
       return { ...facts, outcome: "wrong", message: check.why, samples: [], baselineSamples: [], ...spent() };
     }
-    const timed = (rounds: number) =>
-      retried(() => workbench.time([baseline, config], { ...options, samples: rounds })) as Promise<number[][]>;
+    const timed = async (rounds: number) =>
+      (await retried(() => workbench.time([baseline, config], { ...options, samples: rounds }))).samples;
     let [baselineSamples, samples] = await timed(1);
     if (samples[0] * bestSpeedup <= HOPELESS * baselineSamples[0]) {
       const more = await timed(ROUNDS - 1);

@@ -7,7 +7,7 @@
 import type { TimeOptions } from "../kernels/devices/device.ts";
 import { type Config, configKey } from "../kernels/space.ts";
 import { FailureError } from "./errors.ts";
-import type { OpenReply, OpenRequest, TryReply } from "./worker/protocol.ts";
+import type { OpenReply, OpenRequest, TimeReply, TryReply } from "./worker/protocol.ts";
 import { type PhaseLimits, type WorkerCommand, WorkerFailure, WorkerHost } from "./worker/host.ts";
 
 /** Failures in a row that each ended a worker, after which the device counts as unusable. */
@@ -80,7 +80,7 @@ export class Workbench {
   }
 
   /** Times configs interleaved: µs, a row of samples each. Builds again what a lost worker had built. */
-  async time(configs: readonly Config[], options: TimeOptions): Promise<readonly (readonly number[])[]> {
+  async time(configs: readonly Config[], options: TimeOptions): Promise<TimeReply> {
     return await this.#counted(async () => {
       const { worker, built } = await this.slot.worker(this.request);
       for (const config of configs) {
@@ -88,7 +88,7 @@ export class Workbench {
         await worker.request({ op: "try", config });
         built.add(configKey(config));
       }
-      return (await worker.request({ op: "time", configs, ...options })).samples;
+      return await worker.request({ op: "time", configs, ...options });
     });
   }
 

@@ -74,6 +74,12 @@ const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
   clock: fc.constantFrom("device", "cpu"),
   sourceHash: fc.constantFrom("a", "b"),
   toolchain: fc.string({ maxLength: 20 }),
+  readings: fc.dictionary(
+    fc.constantFrom("smClockMhz", "powerW", "note"),
+    fc.oneof(positive, fc.string({ maxLength: 20 })),
+    { noNullPrototype: true },
+  ),
+  warnings: fc.array(fc.string({ maxLength: 20 }), { maxLength: 3 }),
 }).map(sampleEvidence);
 
 /** Any results about the subject of {@linkcode sampleResults}. */

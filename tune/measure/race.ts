@@ -7,7 +7,9 @@
  *
  * @module
  */
+import type { DeviceReadings } from "../../kernels/devices/device.ts";
 import { type Config, configKey } from "../../kernels/space.ts";
+import type { TimeReply } from "../worker/protocol.ts";
 import { type Interval, median, medianInterval, speedup } from "./statistics.ts";
 
 /** Rounds between decisions. */
@@ -46,14 +48,17 @@ export interface Verdict {
   /** Further finalists that the samples cannot tell from the chosen one. */
   readonly ties: readonly Config[];
   readonly date: string;
+  /** What the device said of itself after the last round, and what spoke against any of them. */
+  readonly readings?: DeviceReadings["values"];
+  readonly warnings?: readonly string[];
 }
 
 /** What a race needs. */
 export interface RaceOptions {
   readonly baseline: Entrant;
   readonly finalists: readonly Entrant[];
-  /** µs of each config in so many interleaved rounds. */
-  readonly time: (configs: readonly Config[], rounds: number) => Promise<readonly (readonly number[])[]>;
+  /** µs of each config in so many interleaved rounds, and what the device said of itself after them. */
+  readonly time: (configs: readonly Config[], rounds: number) => Promise<TimeReply>;
   /** No new rounds after this time, in ms of `performance.now()`; the first ones are always run. */
   readonly until: number;
   readonly signal: AbortSignal;
@@ -63,8 +68,12 @@ export interface RaceOptions {
 export async function race({ baseline, finalists, time, until, signal }: RaceOptions): Promise<Verdict> {
   let running = finalists.map((entrant) => ({ entrant, samples: [] as number[] }));
   const base: number[] = [];
+  const warnings = new Set<string>();
+  let values: DeviceReadings["values"] | undefined;
   while (base.length < MAX_ROUNDS && (base.length === 0 || performance.now() < until) && !signal.aborted) {
-    const samples = await time([baseline.config, ...running.map(({ entrant }) => entrant.config)], STEP);
+    const { samples, readings } = await time([baseline.config, ...running.map(({ entrant }) => entrant.config)], STEP);
+    values = readings?.values;
+    readings?.warnings.forEach((warning) => warnings.add(warning));
     base.push(...samples[0]);
     running.forEach((runner, i) => runner.samples.push(...samples[i + 1]));
     const leader = Math.max(...running.map((runner) => speedup(base, runner.samples).interval[0]));
@@ -99,5 +108,7 @@ export async function race({ baseline, finalists, time, until, signal }: RaceOpt
     workspaceBytes: entrant.workspaceBytes,
     ties: tuned ? tied.slice(1).map((runner) => runner.entrant.config) : [],
     date: new Date().toISOString(),
+    ...(values && { readings: values }),
+    ...(warnings.size > 0 && { warnings: [...warnings] }),
   };
 }

@@ -10,12 +10,15 @@ function device(us: readonly number[]) {
   const random = randomSource(11);
   const rounds = us.map(() => 0);
   const time = (configs: readonly Config[], count: number) =>
-    Promise.resolve(configs.map(({ n }) =>
-      Array.from({ length: count }, () => {
-        rounds[Number(n)]++;
-        return us[Number(n)] * (1 + 0.5 * rounds[Number(n)] / 40) * (1 + 0.01 * (random() - 0.5));
-      })
-    ));
+    Promise.resolve({
+      samples: configs.map(({ n }) =>
+        Array.from({ length: count }, () => {
+          rounds[Number(n)]++;
+          return us[Number(n)] * (1 + 0.5 * rounds[Number(n)] / 40) * (1 + 0.01 * (random() - 0.5));
+        })
+      ),
+      readings: { values: { round: rounds[0] }, warnings: rounds[0] > 10 ? ["busy: another process"] : [] },
+    });
   return { time, rounds };
 }
 
@@ -26,6 +29,8 @@ Deno.test("race() chooses the fastest finalist and gives its speed-up with an in
   const verdict = await race({ ...options, baseline: entrant(0), finalists: [1, 2, 3].map((n) => entrant(n)), time });
   deepStrictEqual(verdict.config, { n: 1 });
   strictEqual(verdict.chosen, "tuned");
+  deepStrictEqual(verdict.readings, { round: 40 });
+  deepStrictEqual(verdict.warnings, ["busy: another process"]);
   ok(Math.abs(verdict.speedup - 1.25) < 0.02, `speed-up ${verdict.speedup}`);
   ok(verdict.speedupInterval[0] > 1.2);
   ok(rounds[3] < rounds[1], "the slow finalist left early");

@@ -29,6 +29,9 @@ export function sweepText(report: SweepReport, journal: string): string {
   if (clock === "cpu" && rows.length > 0) {
     lines.push("A software adapter: times are the process's CPU time, summed over its threads.");
   }
+  for (const warning of new Set(rows.flatMap((row) => row.report?.verdict.warnings ?? []))) {
+    lines.push(`Doubt: ${warning}`);
+  }
   for (const row of rows) if (row.error) lines.push(`Context ${row.contextLen}: ${row.error}`);
   if (report.stopped) lines.push(`Stopped. What was measured is in ${journal}: deno run tune resume goes on`);
   if (report.path) lines.push(`Results: ${report.path}`);

@@ -65,7 +65,13 @@ const REPLIES = {
       why: z.string().optional(),
     }),
   }),
-  time: z.object({ samples: z.array(z.array(z.number().positive())) }),
+  time: z.object({
+    samples: z.array(z.array(z.number().positive())),
+    readings: z.object({
+      values: z.record(z.string(), z.union([z.number(), z.string()])),
+      warnings: z.array(z.string()),
+    }).optional(),
+  }),
   drop: z.object({}),
 } satisfies { [Op in keyof Replies]: z.ZodType<Replies[Op]> };
 

@@ -9,7 +9,7 @@
  * @module
  */
 import type { Check } from "../../kernels/kernel.ts";
-import type { Clock, DeviceInfo, TimeOptions } from "../../kernels/devices/device.ts";
+import type { Clock, DeviceInfo, DeviceReadings, TimeOptions } from "../../kernels/devices/device.ts";
 import type { Config } from "../../kernels/space.ts";
 
 /** What became of a candidate. */
@@ -82,6 +82,8 @@ export interface TryReply {
 /** Answer to {@linkcode TimeRequest}: µs a run, in rounds, for each config in the order asked. */
 export interface TimeReply {
   readonly samples: readonly (readonly number[])[];
+  /** What the device said of itself just after, where its backend can ask. */
+  readonly readings?: DeviceReadings;
 }
 
 /** The answer to each kind of request. */

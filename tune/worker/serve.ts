@@ -124,7 +124,9 @@ export async function serve(
       if (!program) throw new Failure("runtime", `Cannot time ${configKey(config)}: it was not tried`);
       return program;
     });
-    return { samples: await session.time(built, request) };
+    const samples = await session.time(built, request);
+    const readings = device!.open.readings?.();
+    return { samples, ...(readings && { readings }) };
   };
 
   const answer = async (request: Request, phase: (phase: Phase) => Promise<void>): Promise<unknown> => {
