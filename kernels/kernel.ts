@@ -32,6 +32,8 @@ export interface Reference {
 
 /** A kernel on one backend. */
 export interface Implementation<P> {
+  /** Fields of a problem that this backend takes where the user names none. */
+  readonly problemDefaults?: Readonly<Record<string, unknown>>;
   /** Every admitted config of `problem` on `device`. */
   space(problem: P, device: DeviceInfo, options?: SpaceOptions): Space;
   /** The config that a user has without tuning. It need not be in the space. */

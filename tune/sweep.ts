@@ -64,11 +64,12 @@ export interface SweepObserver {
 /** The tasks of a sweep: SM counts × contexts. */
 export function plan(kernel: Kernel<unknown>, settings: SweepSettings): PlannedTask[] {
   const smCounts = settings.smCounts ?? [undefined];
+  const defaults = kernel.implementations[settings.backend]?.problemDefaults;
   return smCounts.flatMap((smCount) =>
     settings.contexts.map((contextLen) => ({
       contextLen,
       ...(smCount !== undefined && { smCount }),
-      problem: kernel.parseProblem({ ...settings.problem, contextLens: contextLen }),
+      problem: kernel.parseProblem({ ...defaults, ...settings.problem, contextLens: contextLen }),
     }))
   );
 }

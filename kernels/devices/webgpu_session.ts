@@ -101,7 +101,7 @@ async function build(
   }
   const { device } = context;
   context.assertAlive();
-  checkProgram(context, program);
+  checkProgram(context, program, inputs);
   const start = performance.now();
   const own = new Map<string, GPUBuffer>();
   const destroy = () => own.forEach((buffer) => buffer.destroy());
@@ -127,8 +127,7 @@ async function build(
             layout: pipelines[i].getBindGroupLayout(0),
             entries: pass.bindings.map((name, binding) => {
               const shared = inputs.get(name)?.copies;
-              const buffer = own.get(name) ?? shared?.[copy % shared.length];
-              if (!buffer) throw new BuildError(`Cannot bind "${name}" of pass "${pass.label}": no such buffer`);
+              const buffer = own.get(name) ?? shared![copy % shared!.length];
               return { binding, resource: { buffer } };
             }),
           })
@@ -170,7 +169,11 @@ async function build(
 }
 
 /** Checks what Deno's WebGPU does not, before a pipeline exists: one beyond the limits can hang a driver. */
-function checkProgram(context: WebGpuContext, program: WebGpuProgram): void {
+function checkProgram(
+  context: WebGpuContext,
+  program: WebGpuProgram,
+  inputs: ReadonlyMap<string, LoadedInput>,
+): void {
   const { limits } = context.info;
   const own = new Set(program.buffers.map(({ name }) => name));
   for (const { name, bytes } of program.buffers) {
@@ -181,6 +184,10 @@ function checkProgram(context: WebGpuContext, program: WebGpuProgram): void {
     if (!own.has(name)) throw new BuildError(`Cannot build: output "${name}" is none of the program's buffers`);
   }
   for (const pass of program.passes) {
+    const unknown = pass.bindings.find((name) => !own.has(name) && !inputs.has(name));
+    if (unknown !== undefined) {
+      throw new BuildError(`Cannot bind "${unknown}" of pass "${pass.label}": no such buffer or input`);
+    }
     const exceed = (what: string, value: number, limit: string) => {
       if (value > limits[limit]) {
         throw new BuildError(
@@ -274,8 +281,8 @@ async function run(
   try {
     if (invalid) throw new Error(`Cannot run: ${invalid.message}`);
     const tensors = new Map<string, HostTensor>();
+    await Promise.all(staging.map((buffer) => buffer.mapAsync(GPUMapMode.READ)));
     for (const [i, { spec }] of outputs.entries()) {
-      await staging[i].mapAsync(GPUMapMode.READ);
       tensors.set(spec.name, { ...spec, data: view(spec, staging[i].getMappedRange().slice(0)) });
       staging[i].unmap();
     }
@@ -310,7 +317,8 @@ function upload(device: GPUDevice, label: string, data: HostTensor["data"]): GPU
   const buffer = createBuffer(device, label, data.byteLength);
   const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
   const whole = Math.floor(bytes.byteLength / 4) * 4;
-  device.queue.writeBuffer(buffer, 0, bytes, 0, whole);
+  // Deno 2.9.6 panics where no bytes are written.
+  if (whole > 0) device.queue.writeBuffer(buffer, 0, bytes, 0, whole);
   if (whole < bytes.byteLength) {
     const rest = new Uint8Array(4);
     rest.set(bytes.subarray(whole));

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Kernel } from "../kernel.ts";
+import { cudaMlaDecode } from "./cuda/program.ts";
 import { inputs } from "./inputs.ts";
 import { maxContextLen, type MlaDecodeProblem, parseProblem, problemFields, problemName, work } from "./problem.ts";
 import { reference } from "./reference.ts";
@@ -19,5 +20,5 @@ export const mlaDecode: Kernel<MlaDecodeProblem> = {
   work,
   inputs,
   reference: (problem, tensors) => reference(problem, tensors),
-  implementations: { webgpu: webgpuMlaDecode },
+  implementations: { webgpu: webgpuMlaDecode, cuda: cudaMlaDecode },
 };

@@ -108,12 +108,13 @@ export function parseProblem(json: unknown): MlaDecodeProblem {
 /**
  * The problem without its context lengths, for file names: "heads16-batch1-fp8_e4m3".
  *
- * What differs from the default is appended: "heads16-batch4-fp8_e4m3-io_bf16-latent256-rope32-cap30-sinks-ragged".
+ * What differs from the default is appended: "heads16-batch4-fp8_e4m3-io_f16-latent256-rope32-cap30-sinks-ragged".
  */
 export function problemName(problem: MlaDecodeProblem): string {
   const { heads, latent, rope, batch, kvType, ioType, logitCap, sinks } = problem;
   const parts = [`heads${heads}`, `batch${batch}`, kvType];
-  if (ioType !== "f32") parts.push(`io_${ioType}`);
+  // f32 is WebGPU's default and bf16 is CUDA's; no backend has both.
+  if (ioType === "f16") parts.push("io_f16");
   if (latent !== LATENT) parts.push(`latent${latent}`);
   if (rope !== ROPE) parts.push(`rope${rope}`);
   if (logitCap !== 0) parts.push(`cap${logitCap}`);
@@ -174,7 +175,7 @@ function integer(
   max: number,
   step = 1,
 ): number {
-  const value = given[name] ?? fallback;
+  const value = given[name] === undefined ? fallback : given[name];
   if (typeof value !== "number") fail(name, value, "a number", TypeError);
   if (!Number.isInteger(value) || value < min || value > max || value % step !== 0) {
     fail(name, value, `${step > 1 ? `a multiple of ${step}` : "an integer"} from ${min} to ${max}`);
@@ -191,13 +192,13 @@ function positive(given: Record<string, unknown>, name: string, fallback: number
 }
 
 function oneOf<T extends string>(given: Record<string, unknown>, name: string, values: readonly T[], fallback: T): T {
-  const value = given[name] ?? fallback;
+  const value = given[name] === undefined ? fallback : given[name];
   if (!values.includes(value as T)) fail(name, value, `one of ${values.join(", ")}`);
   return value as T;
 }
 
 function boolean(given: Record<string, unknown>, name: string, fallback: boolean): boolean {
-  const value = given[name] ?? fallback;
+  const value = given[name] === undefined ? fallback : given[name];
   if (typeof value !== "boolean") fail(name, value, "true or false", TypeError);
   return value;
 }

@@ -23,7 +23,7 @@ const BUDGET = 3e8;
 const TOLERANCE: Readonly<Record<string, number>> = { f32: 2e-5, f16: 3e-3, matrix: 3e-3 };
 /** What rounding of the output itself adds: half a unit in the last place. */
 const ROUNDING: Readonly<Record<string, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
-/** f16 sums leave more in the logits; they are judged by the same bound as the issue of f32. */
+/** Absolute error of the log-sum-exp. `ACC` f16 keeps logits in f32; matrix units round q, and with it every logit. */
 const LSE_TOLERANCE: Readonly<Record<string, number>> = { f32: 1e-4, f16: 1e-4, matrix: 1e-3 };
 /** One row may be off by so many times the tolerance of all: flat heads cancel to small outputs. */
 const ROW_FACTOR = 10;

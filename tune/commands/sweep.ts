@@ -49,6 +49,13 @@ export function sweepCommand(backends: Backends) {
         "fp8_e4m3",
       ),
     )
+    .addOption(
+      new Option("--io-type <type>", "how queries and outputs are stored (default: the backend's)").choices([
+        "f32",
+        "f16",
+        "bf16",
+      ]),
+    )
     .option("--page-size <n>", "tokens a page of the cache", wholeNumber(1, 65536), 64)
     .option("--kv-scale <x>", "the cache stores values divided by this", positiveNumber, 1)
     .option("--latent <n>", "latent width of a cache row", wholeNumber(1, 4096), 512)
@@ -74,6 +81,7 @@ export function sweepCommand(backends: Backends) {
           heads: options.heads,
           batch: options.batch,
           kvType: options.kvType,
+          ...(options.ioType && { ioType: options.ioType }),
           pageSize: options.pageSize,
           kvScale: options.kvScale,
           latent: options.latent,
@@ -193,6 +201,7 @@ function commandLine(settings: SweepSettings): string {
     ["--batch", problem.batch],
     ["--contexts", settings.contexts.join(",")],
     ["--kv-type", problem.kvType],
+    ["--io-type", problem.ioType],
     ["--page-size", problem.pageSize],
     ["--kv-scale", problem.kvScale],
     ["--latent", problem.latent],

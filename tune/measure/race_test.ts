@@ -1,6 +1,6 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert";
 import type { Config } from "../../kernels/space.ts";
-import { randomSource } from "../search/random_source.ts";
+import { randomSource } from "../../kernels/random_source.ts";
 import { race } from "./race.ts";
 
 const entrant = (n: number, workspaceBytes = 0) => ({ config: { n }, relError: 1e-6, errors: {}, workspaceBytes });

@@ -4,7 +4,7 @@
  * @module
  */
 import { median, quantileSorted } from "simple-statistics";
-import { randomSource } from "../search/random_source.ts";
+import { randomSource } from "../../kernels/random_source.ts";
 
 export { median } from "simple-statistics";
 

@@ -1,5 +1,5 @@
 import { ok, strictEqual } from "node:assert";
-import { randomSource } from "../search/random_source.ts";
+import { randomSource } from "../../kernels/random_source.ts";
 import { bootstrapInterval, medianInterval, speedup } from "./statistics.ts";
 
 /** Box–Muller. */

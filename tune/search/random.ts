@@ -1,5 +1,5 @@
 import { brokenConstraint, type Config, configKey, configs, productSize, sampleConfig } from "../../kernels/space.ts";
-import { randomSource } from "./random_source.ts";
+import { randomSource } from "../../kernels/random_source.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
 /** Up to this many combinations a space is listed and shuffled; larger ones are drawn from without listing. */

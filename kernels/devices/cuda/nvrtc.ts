@@ -127,6 +127,7 @@ export class Nvrtc {
     return [
       `--gpu-architecture=${architecture(major, minor)}`,
       "--std=c++17",
+      "--device-as-default-execution-space", // Generic lambdas carry no annotation.
       "--ptxas-options=-v",
       ...this.includes.map((folder) => `--include-path=${folder}`),
     ];

@@ -130,5 +130,5 @@ export function stage1Registers(g: Geometry): number {
  */
 export function stage1Iterations(g: Geometry, chunk: number): number {
   const tiles = Math.ceil(chunk / g.BLOCK_N);
-  return tiles * (1 + Math.ceil(g.QUADS / g.SLICES) + g.SUMS + g.BLOCK_N / 4);
+  return tiles * (1 + Math.ceil(g.QUADS / g.SLICES) + g.SUMS + g.BLOCK_N / 4 + (g.NUM_STAGES === 1 ? g.LOADS : 0));
 }

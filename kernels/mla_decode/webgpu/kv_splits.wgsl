@@ -103,7 +103,8 @@ fn items(thread: u32, granules: u32) -> u32 {
     atomicAdd(&shared_sum, ceil_div(length_of(b), granules * query.granule));
   }
   workgroupBarrier();
-  let sum = workgroupUniformLoad(&shared_sum);
+  let sum = atomicLoad(&shared_sum);
+  workgroupBarrier();
   return sum * query.head_blocks;
 }
 

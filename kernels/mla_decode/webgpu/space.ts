@@ -31,12 +31,12 @@ export function space(problem: MlaDecodeProblem, device: DeviceInfo, options: Sp
 export function baseline(problem: MlaDecodeProblem, device: DeviceInfo): Config {
   const smCount = device.smCount;
   const heads = Math.min(16, blockHeadsLimit(problem));
-  const limits = constraints(problem, device, {}).filter(({ name }) => name !== "distinct splits");
+  const limits = constraints(problem, device, {}).filter(({ name }) => !["distinct splits", "stages"].includes(name));
   let first: Config | undefined;
   for (const BLOCK_N of [32, 16]) {
     for (const num_stages of [2, 1]) {
       for (const BLOCK_H of [16, 8, 4].filter((value) => value <= heads)) {
-        for (const [qk_tile, slice_rounds] of [["8x4", 1], ["8x4", 2], ["4x4", 1], ["4x4", 2], ["4x2", 1]] as const) {
+        for (const [qk_tile, slice_rounds] of [["8x4", 1], ["4x4", 1], ["4x4", 2], ["4x2", 1]] as const) {
           for (const merge_shape of ["32x8", "32x4", "16x4"]) {
             const config: Config = {
               BLOCK_N,
@@ -70,30 +70,30 @@ function params(problem: MlaDecodeProblem, { software, smCount }: DeviceInfo): P
   );
   const blockHeads = [4, 8, 16, 32].filter((heads) => heads <= blockHeadsLimit(problem));
   return [
-    param("BLOCK_N", pick([16, 32, 64, 128], [16, 32, 64]), "tokens a tile"),
+    param("BLOCK_N", [8, 16, 32, 64], "tokens a tile"),
     param(
       "num_stages",
-      pick([1, 2, 3, 4], [1, 2, 3]),
+      [1, 2, 3],
       "tiles in flight: one in workgroup storage, the rest in registers",
     ),
-    param("BLOCK_H", software ? blockHeads.slice(-1) : blockHeads, "heads that share a decoded tile"),
+    param("BLOCK_H", blockHeads.slice(software ? -1 : -2), "heads that share a decoded tile"),
     param("buffers", pick([1, 2], [1]), "tiles that workgroup storage has room for"),
-    param("threads", pick([quads / 2, quads, 2 * quads], [quads / 2, quads]), "threads a workgroup of stage 1"),
+    param("threads", pick([quads, 2 * quads], [quads / 2, quads]), "threads a workgroup of stage 1"),
     param(
       "qk_tile",
-      pick(["4x2", "4x4", "4x8", "8x2", "8x4", "8x8", "16x2", "16x4"], ["4x4", "8x4"]),
+      pick(["4x4", "4x8", "8x2", "8x4", "8x8", "16x2"], ["4x2", "4x4", "4x8"]),
       "heads x tokens a thread of QK",
     ),
     param(
       "slice_rounds",
-      pick([1, 2], [1, 2]),
+      pick([1, 2], [1]),
       "rounds in which QK's slices are added: 2 take half the workgroup storage",
     ),
-    param("pv_quads", pick([1, 2, 4], [1, 2]), "quads (4 widths) a thread of PV"),
+    param("pv_quads", [1, 2], "quads (4 widths) a thread of PV"),
     param("ACC", pick(["f32", "f16"], ["f32"]), "products and sums within a tile; f16 is flushed to f32 each tile"),
     param(
       "merge_shape",
-      pick(["8x8", "8x16", "8x32", "16x16", "32x8", "32x4"], ["32x8"]),
+      pick(["8x32", "16x16", "32x8"], ["32x8"]),
       "quads x segments of splits of stage 2",
     ),
     param(
@@ -127,7 +127,7 @@ function blockHeadsLimit({ heads }: MlaDecodeProblem): number {
 
 function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: SpaceOptions): Constraint[] {
   const { limits, smCount } = device;
-  const geometryOf = memoised((config) => geometry(problem, config));
+  const geometryOf = oncePerConfig((config) => geometry(problem, config));
   const schedules = memoised((config) => scheduleOf(problem, config, smCount), [
     "max_kv_splits",
     "schedule",
@@ -241,12 +241,22 @@ function distinctSplits(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Con
   };
 }
 
-/** Computes once for each combination of the named parameters (all, where none are named). */
-function memoised<T>(compute: (config: Config) => T, names?: readonly string[]): (config: Config) => T {
+/** Computes once for each combination of the named parameters. */
+function memoised<T>(compute: (config: Config) => T, names: readonly string[]): (config: Config) => T {
   const known = new Map<string, T>();
   return (config) => {
-    const key = (names ?? Object.keys(config)).map((name) => config[name]).join();
+    const key = names.map((name) => config[name]).join();
     if (!known.has(key)) known.set(key, compute(config));
     return known.get(key)!;
+  };
+}
+
+/** Computes once for each config object: all constraints of one config share it. */
+function oncePerConfig<T extends object>(compute: (config: Config) => T): (config: Config) => T {
+  const known = new WeakMap<Config, T>();
+  return (config) => {
+    const value = known.get(config) ?? compute(config);
+    known.set(config, value);
+    return value;
   };
 }

@@ -31,7 +31,6 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> partial: array<vec4f>;       // [batch][max_splits][heads][latent / 4]
 @group(0) @binding(7) var<storage, read_write> partial_lse: array<f32>;     // [batch][max_splits][heads] log2 units
 
-const BLOCK_N = $BLOCK_N;
 const LOG2_E = 1.4426950408889634;
 const MASKED = -1e30;
 
@@ -104,6 +103,7 @@ fn stage1(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
   //#end
   //#end
 
+  //#if NUM_STAGES - 1
   // Roles in loading: each thread moves vectors thread, thread + THREADS, ... of the tile.
   //#for j in 0..LOADS
   let load_token_$j = (thread + $(j * THREADS)u) / $ROW_VECSu;
@@ -118,6 +118,7 @@ fn stage1(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
   //#for j in 0..LOADS
   var slot_$j = kv_indices[min(start + $((NUM_STAGES - 1) * BLOCK_N)u + load_token_$j, last)];
   //#end
+  //#end
 
   var buffer = 0u;
   for (var first = start; first < end; first += $BLOCK_Nu) {
@@ -126,20 +127,15 @@ fn stage1(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
     //#else
     workgroupBarrier(); // PV of the tile before has read its rows
     //#end
+    //#if NUM_STAGES - 1
     //#for j in 0..LOADS
     //#if (j + 1) * THREADS / (BLOCK_N * ROW_VECS + 1)
     if (load_token_$j < $BLOCK_Nu)
     //#end
     {
-      //#if NUM_STAGES - 1
-      let rows = r_0_$j;
-      //#else
-      let rows = cache[slot_$j * $ROW_VECSu + load_vec_$j];
-      //#end
-      tile[buffer][load_token_$j / $TOKEN_GROUPSu][(load_token_$j % $TOKEN_GROUPSu) / 4u][load_token_$j % 4u][load_vec_$j] = rows;
+      tile[buffer][load_token_$j / $TOKEN_GROUPSu][(load_token_$j % $TOKEN_GROUPSu) / 4u][load_token_$j % 4u][load_vec_$j] = r_0_$j;
     }
     //#end
-    //#if NUM_STAGES - 1
     //#for s in 0..NUM_STAGES - 2
     //#for j in 0..LOADS
     r_$s_$j = r_$(s + 1)_$j;
@@ -147,10 +143,14 @@ fn stage1(@builtin(local_invocation_index) thread: u32, @builtin(workgroup_id) g
     //#end
     //#for j in 0..LOADS
     r_$(NUM_STAGES - 2)_$j = cache[slot_$j * $ROW_VECSu + load_vec_$j];
-    //#end
-    //#end
-    //#for j in 0..LOADS
     slot_$j = kv_indices[min(first + $(NUM_STAGES * BLOCK_N)u + load_token_$j, last)];
+    //#end
+    //#else
+    for (var i = thread; i < $(BLOCK_N * ROW_VECS)u; i += $THREADSu) {
+      let token = i / $ROW_VECSu;
+      let slot = kv_indices[min(first + token, last)];
+      tile[buffer][token / $TOKEN_GROUPSu][(token % $TOKEN_GROUPSu) / 4u][token % 4u][i % $ROW_VECSu] = cache[slot * $ROW_VECSu + i % $ROW_VECSu];
+    }
     //#end
     workgroupBarrier();
 

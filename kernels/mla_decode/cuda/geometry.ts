@@ -1,0 +1,160 @@
+/**
+ * The shapes of the CUDA kernels: grids, threads and shared memory of each path, as its source says them.
+ *
+ * @module
+ */
+import type { DeviceInfo } from "../../devices/device.ts";
+import type { Config, ParamValue } from "../../space.ts";
+import { maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
+
+/** Stage 1 has three kernels: two for Hopper, by what binds them, and one for every card from Ampere on. */
+export type Path = "few_heads" | "many_heads" | "portable";
+
+/** Parameters whose values depend on the path. */
+export type PathParam =
+  | "BLOCK_N"
+  | "num_stages"
+  | "BLOCK_H"
+  | "warpgroups"
+  | "blocks_per_sm"
+  | "operand_buffers"
+  | "l2_prefetch"
+  | "direct";
+
+/** How a path is compiled and launched. */
+export interface PathShape {
+  readonly entryPoint: string;
+  /** Lowest compute capability times ten; Hopper's matrix instructions exist on 9.0 alone. */
+  readonly needsHopper: boolean;
+  /** Values of the parameters that the path has a kernel for. */
+  values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
+  /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
+  readonly granule: number;
+  defines(config: Config): Record<string, number>;
+  grid(headBlocks: number, workers: number): [number, number, number];
+  threads(config: Config): number;
+  /** Dynamic shared memory, bytes. */
+  sharedBytes(problem: MlaDecodeProblem, config: Config): number;
+}
+
+const number = (config: Config, name: string) => config[name] as number;
+/** Bytes between token rows in shared memory: 80 more than a multiple of 128, against bank conflicts. */
+const rowPitch = ({ kvType }: MlaDecodeProblem) => kvType === "bf16" ? 1232 : 592;
+
+/** The paths by name. */
+export const PATHS: Record<Path, PathShape> = {
+  few_heads: {
+    entryPoint: "mla_few_heads",
+    needsHopper: true,
+    granule: 16,
+    values: ({ kvType }) => ({
+      BLOCK_N: [64],
+      num_stages: kvType === "bf16" ? [4, 9, 10] : [4, 6, 8, 9, 10, 12, 14, 16, 18, 20],
+      BLOCK_H: [8, 16, 24, 32],
+      warpgroups: [1, 2, 3],
+      blocks_per_sm: [1, 2],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [false],
+    }),
+    defines: (config) => ({
+      BLOCK_H: number(config, "BLOCK_H"),
+      NUM_STAGES: number(config, "num_stages"),
+      NUM_GROUPS: number(config, "warpgroups"),
+    }),
+    grid: (headBlocks, workers) => [workers, headBlocks, 1],
+    threads: (config) => (number(config, "warpgroups") + 1) * 128,
+    // few_heads_parts.cuh: ring | q | P (outputs of the other warpgroups at a segment's end) | m and l | reductions | barriers
+    sharedBytes(problem, config) {
+      const [heads, groups] = [number(config, "BLOCK_H"), number(config, "warpgroups")];
+      const kStep = 2 * (heads / 8) * 128;
+      const q = (problem.latent + problem.rope) / 16 * kStep;
+      const exchange = Math.max(q + groups * 2 * 4 * kStep, (groups - 1) * problem.latent * heads * 2);
+      return number(config, "num_stages") * (16 * rowPitch(problem) + 16) + exchange + groups * 24 * heads;
+    },
+  },
+  many_heads: {
+    entryPoint: "mla_decode_many_heads",
+    needsHopper: true,
+    granule: 64,
+    values: ({ kvType }) => ({
+      BLOCK_N: [64],
+      num_stages: kvType === "bf16" ? [3] : [3, 9],
+      BLOCK_H: [64],
+      warpgroups: [3],
+      blocks_per_sm: [1],
+      operand_buffers: [2, 3],
+      l2_prefetch: [true, false],
+      direct: [true, false],
+    }),
+    defines: (config) => ({
+      NUM_STAGES: number(config, "num_stages"),
+      A_BUFS: number(config, "operand_buffers"),
+      MLA_L2_AHEAD: config.l2_prefetch ? 1 : 0,
+    }),
+    grid: (headBlocks, workers) => [headBlocks, workers, 1],
+    threads: () => 384,
+    sharedBytes: () => 223592,
+  },
+  portable: {
+    entryPoint: "mla_portable",
+    needsHopper: false,
+    granule: 16,
+    values: () => ({
+      BLOCK_N: [32, 64],
+      num_stages: [2, 3, 4],
+      BLOCK_H: [16],
+      warpgroups: [2],
+      blocks_per_sm: [1, 2],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [false],
+    }),
+    defines: (config) => ({
+      BLOCK_N: number(config, "BLOCK_N"),
+      NUM_STAGES: number(config, "num_stages"),
+      MIN_BLOCKS: number(config, "blocks_per_sm"),
+    }),
+    grid: (headBlocks, workers) => [workers, headBlocks, 1],
+    threads: () => 256,
+    // portable.cu: tiles | partial scores of 4 quarters | P | alpha and sums
+    sharedBytes(problem, config) {
+      const tokens = number(config, "BLOCK_N");
+      const tiles = number(config, "num_stages") * tokens * rowPitch(problem);
+      return tiles + 4 * 16 * tokens * 4 + 16 * (tokens + 8) * 2 + 2 * 16 * 4;
+    },
+  },
+};
+
+/** The path that a config takes. */
+export function pathOf(config: Config): PathShape {
+  return PATHS[config.path as Path];
+}
+
+/** Blocks of query heads. */
+export function headBlocks({ heads }: MlaDecodeProblem, config: Config): number {
+  return Math.ceil(heads / number(config, "BLOCK_H"));
+}
+
+/**
+ * Workers of stage 1: the token line of the batch is cut into so many even stretches that the longest request is cut into
+ * about `max_kv_splits` (exactly, where all requests are equally long).
+ */
+export function workersOf(problem: MlaDecodeProblem, config: Config): number {
+  const longest = maxContextLen(problem);
+  if (longest === 0) return 1;
+  return Math.max(1, Math.floor(number(config, "max_kv_splits") * totalTokens(problem) / longest));
+}
+
+/** Bytes of partial outputs and their log-sum-exps. */
+export function workspaceBytes(problem: MlaDecodeProblem, config: Config): number {
+  const partials = (workersOf(problem, config) + problem.batch) * problem.heads;
+  return partials * (problem.latent * (config.partials === "f32" ? 4 : 2) + 4);
+}
+
+/** Blocks of stage 2: one for each item, or for each few items, up to eight a multiprocessor. */
+export function mergeBlocks({ batch, heads }: MlaDecodeProblem, config: Config, { smCount }: DeviceInfo): number {
+  const items = batch * heads * number(config, "merge_slices");
+  const perBlock = config.merge_item === "block" ? 1 : number(config, "merge_threads") / 32;
+  return Math.max(1, Math.min(8 * smCount, Math.ceil(items / perBlock)));
+}

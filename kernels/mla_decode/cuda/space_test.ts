@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import type { CudaArg, CudaProgram, DeviceInfo } from "../../devices/device.ts";
+import { randomSource } from "../../random_source.ts";
+import { brokenConstraint, type Config, sampleConfig, type Space } from "../../space.ts";
+import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
+import { pathOf, workersOf } from "./geometry.ts";
+import { cudaMlaDecode } from "./program.ts";
+
+/** An H200 as its driver describes it, and the same with another compute capability. */
+function device(computeCapability = 90): DeviceInfo {
+  return {
+    backend: "cuda",
+    index: 0,
+    name: "NVIDIA H200",
+    arch: `sm_${computeCapability}`,
+    driver: "580.159.04 (CUDA 13.0)",
+    smCount: 132,
+    smCountSource: "driver",
+    software: false,
+    limits: {
+      workgroupStorageBytes: 232448,
+      workgroupInvocations: 1024,
+      memoryBytes: 150109880320,
+      computeCapability,
+      sharedBytesPerSm: 233472,
+      sharedBytesReserved: 1024,
+    },
+    features: computeCapability >= 90 ? ["pdl", "clusters"] : [],
+  };
+}
+
+const problem = (fields: Record<string, unknown> = {}) =>
+  parseProblem({ ioType: "bf16", contextLens: 8192, ...fields });
+
+/** So many admitted configs, drawn at random. */
+function sample(space: Space, count: number): Config[] {
+  const random = randomSource(1);
+  const configs: Config[] = [];
+  for (let draw = 0; configs.length < count && draw < 2_000_000; draw++) {
+    const config = sampleConfig(space, random);
+    if (!brokenConstraint(space, config)) configs.push(config);
+  }
+  return configs;
+}
+
+const program = (problem: MlaDecodeProblem, config: Config, on: DeviceInfo) =>
+  cudaMlaDecode.program(problem, config, on) as CudaProgram;
+
+for (const heads of [1, 16, 20, 64, 128]) {
+  Deno.test(`space() for ${heads} heads admits configs whose launches keep the device's limits`, () => {
+    const given = problem({ heads, batch: 8 });
+    const configs = sample(cudaMlaDecode.space(given, device()), 200);
+    assert.equal(configs.length, 200);
+    for (const config of configs) {
+      const { launches, buffers } = program(given, config, device());
+      for (const { sharedBytes, block, grid } of launches) {
+        assert.ok(sharedBytes <= 232448, `${sharedBytes} bytes of shared memory`);
+        assert.ok(block[0] <= 1024 && block[0] % 32 === 0, `${block[0]} threads`);
+        assert.ok(grid.every((size) => Number.isInteger(size) && size >= 1), `grid ${grid}`);
+      }
+      const partial = buffers.find(({ name }) => name === "partial")!;
+      assert.equal(partial.bytes, (workersOf(given, config) + 8) * heads * 512 * 2);
+    }
+  });
+}
+
+Deno.test("space() on a card that is no Hopper has the portable path alone", () => {
+  for (const computeCapability of [80, 89, 100, 120]) {
+    const configs = sample(cudaMlaDecode.space(problem(), device(computeCapability)), 20);
+    assert.deepEqual([...new Set(configs.map((config) => config.path))], ["portable"]);
+  }
+});
+
+Deno.test("space() admits the two Hopper paths at 128 heads", () => {
+  const configs = sample(cudaMlaDecode.space(problem({ heads: 128 }), device()), 300);
+  assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), ["few_heads", "many_heads", "portable"]);
+});
+
+Deno.test("space() gives each refused config a reason", () => {
+  const space = cudaMlaDecode.space(problem(), device());
+  const [config] = sample(space, 1);
+  const cases: [Config, string][] = [
+    [{ ...config, path: "many_heads" }, "path's values"],
+    [{ ...config, path: "few_heads", warpgroups: 1, blocks_per_sm: 2, num_stages: 20 }, "blocks an SM"],
+  ];
+  for (const [refused, name] of cases) assert.equal(brokenConstraint(space, refused)?.name, name);
+  const small = cudaMlaDecode.space(problem(), device(), { maxWorkspaceBytes: 1000 });
+  assert.equal(brokenConstraint(small, config)?.name, "workspace");
+  const f32 = cudaMlaDecode.space(problem({ ioType: "f32" }), device());
+  assert.equal(brokenConstraint(f32, config)?.name, "io type");
+});
+
+Deno.test("baseline() has the served defaults and splits", () => {
+  const config = cudaMlaDecode.baseline(problem({ batch: 32 }), device());
+  assert.deepEqual([config.BLOCK_N, config.num_stages, config.BLOCK_H, config.max_kv_splits], [32, 2, 16, 29]);
+  assert.equal(cudaMlaDecode.baseline(problem({ contextLens: 32768 }), device()).max_kv_splits, 256);
+});
+
+Deno.test("workersOf() cuts the longest request of a ragged batch into max_kv_splits", () => {
+  const ragged = problem({ contextLens: [1024, 0, 512, 512] });
+  assert.equal(workersOf(ragged, { max_kv_splits: 4 }), 8);
+  assert.equal(workersOf(problem({ batch: 8 }), { max_kv_splits: 16 }), 128);
+  assert.equal(workersOf(problem({ contextLens: [0, 0] }), { max_kv_splits: 16 }), 1);
+});
+
+Deno.test("program() passes MlaParams as one struct of 96 bytes, and the same granule to both stages", () => {
+  const given = problem({ heads: 64, sinks: true, logitCap: 30 });
+  const size = (arg: CudaArg): number =>
+    "struct" in arg ? arg.struct.reduce((sum, field) => sum + size(field), 0) : "buffer" in arg || "u64" in arg ? 8 : 4;
+  for (const config of sample(cudaMlaDecode.space(given, device()), 50)) {
+    const [first, second] = program(given, config, device()).launches;
+    assert.equal(first.args.length, 1);
+    assert.equal(size(first.args[0]), 96);
+    assert.deepEqual(first.args, second.args);
+    assert.equal(first.defines.MLA_GRANULE, pathOf(config).granule);
+    assert.equal(first.defines.MLA_GRANULE, second.defines.MLA_GRANULE);
+    assert.equal(first.pdl, false);
+    assert.equal(second.pdl, config.pdl);
+  }
+});
