@@ -46,10 +46,11 @@ Deno.test({
       headers: { "common.cuh": "struct P;" },
       defines: { MLA_HEADS: 16, BLOCK_N: 64 },
     });
-    assert.deepEqual(log.split("\n").slice(0, 7), [
+    assert.deepEqual(log.split("\n").slice(0, 8), [
       "header common.cuh: struct P;",
       "option --gpu-architecture=sm_90a",
       "option --std=c++17",
+      "option --device-as-default-execution-space",
       "option --ptxas-options=-v",
       "option --include-path=/headers",
       "option -DBLOCK_N=64",
