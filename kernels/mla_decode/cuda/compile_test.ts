@@ -1,0 +1,98 @@
+/**
+ * The CUDA sources under NVRTC, which needs no GPU. By default a sample of the programs of each default space is
+ * compiled; `KVTUNE_FULL=1` compiles all of them.
+ */
+import assert from "node:assert/strict";
+import type { CudaLaunch, CudaProgram, DeviceInfo } from "../../devices/device.ts";
+import { kernelReports, Nvrtc } from "../../devices/cuda/nvrtc.ts";
+import { LibraryError } from "../../devices/cuda/errors.ts";
+import { type Config, configs } from "../../space.ts";
+import { parseProblem } from "../problem.ts";
+import { cudaMlaDecode } from "./program.ts";
+import { testDevice } from "./testing.ts";
+
+const FULL = Deno.env.get("KVTUNE_FULL") === "1";
+/** Programs of a space that are compiled by default, spread over it. */
+const SAMPLE = 8;
+/** Compiles under way at once: NVRTC runs each on a thread. */
+const AT_ONCE = 4;
+
+const nvrtc = (() => {
+  try {
+    return Nvrtc.find(13);
+  } catch (error) {
+    if (!(error instanceof LibraryError)) throw error;
+    console.error("SKIPPED: no NVRTC on this machine, so the CUDA sources are not compiled");
+  }
+})();
+
+/** Each distinct compilation that some admitted config of the space needs. */
+function distinctLaunches(fields: Record<string, unknown>, device: DeviceInfo): CudaLaunch[] {
+  const problem = parseProblem({ contextLens: 8192, ioType: "bf16", ...fields });
+  const space = cudaMlaDecode.space(problem, device);
+  // The last parameter, the splits, and which stage 2 goes with which stage 1 change no compilation.
+  const short = { ...space, params: space.params.map((param) => param.recompiles ? param : { ...param, values: [2] }) };
+  const launches = new Map<string, CudaLaunch>();
+  for (const config of configs(short)) {
+    for (const launch of (cudaMlaDecode.program(problem, config, device) as CudaProgram).launches) {
+      launches.set(launch.entryPoint + JSON.stringify(launch.defines), launch);
+    }
+  }
+  return [...launches.values()];
+}
+
+async function compile(launch: CudaLaunch, capability: [number, number]) {
+  const defines = Object.entries(launch.defines).map(([name, value]) => `-D${name}=${value}`);
+  const unit = { label: launch.label, source: launch.source, headers: launch.headers };
+  const { log } = await nvrtc!.compile({ ...unit, options: [...nvrtc!.options(...capability), ...defines] });
+  return { launch, report: kernelReports(log).get(launch.entryPoint)! };
+}
+
+/** Compiles every one, a few at a time. */
+async function compileAll(launches: readonly CudaLaunch[], capability: [number, number]) {
+  const done: Awaited<ReturnType<typeof compile>>[] = [];
+  for (let at = 0; at < launches.length; at += AT_ONCE) {
+    done.push(...await Promise.all(launches.slice(at, at + AT_ONCE).map((launch) => compile(launch, capability))));
+  }
+  return done;
+}
+
+const CASES: [capability: [number, number], fields: Record<string, unknown>][] = [
+  [[8, 0], { heads: 16 }],
+  [[8, 9], { heads: 20, kvType: "bf16" }],
+  [[9, 0], { heads: 16 }],
+  [[9, 0], { heads: 128 }],
+  [[9, 0], { heads: 64, kvType: "bf16", ioType: "f16", logitCap: 30, sinks: true }],
+  [[10, 0], { heads: 128 }],
+  [[12, 0], { heads: 7, sinks: true }],
+];
+
+for (const [capability, fields] of CASES) {
+  Deno.test({
+    name: `mla_decode on CUDA compiles for compute capability ${capability.join(".")} with ${JSON.stringify(fields)}`,
+    ignore: nvrtc === undefined,
+    fn: async () => {
+      const all = distinctLaunches(fields, testDevice(10 * capability[0] + capability[1]));
+      const every = FULL ? 1 : Math.max(1, Math.floor(all.length / SAMPLE));
+      const results = await compileAll(all.filter((_, i) => i % every === 0), capability);
+      assert.ok(results.length >= Math.min(SAMPLE, all.length));
+      for (const { report, launch } of results) assert.ok(report.registers > 0, launch.entryPoint);
+    },
+  });
+}
+
+Deno.test({
+  name: "mla_decode on CUDA compiles the baseline without spills for every compute capability",
+  ignore: nvrtc === undefined,
+  fn: async () => {
+    const problem = parseProblem({ contextLens: 8192, ioType: "bf16" });
+    for (const capability of [[8, 0], [8, 9], [9, 0], [10, 0], [12, 0]] as [number, number][]) {
+      const device = testDevice(10 * capability[0] + capability[1]);
+      const config: Config = cudaMlaDecode.baseline(problem, device);
+      const { launches } = cudaMlaDecode.program(problem, config, device) as CudaProgram;
+      for (const { report, launch } of await compileAll(launches, capability)) {
+        assert.equal(report.spillStoreBytes, 0, `${launch.entryPoint} for ${capability.join(".")}`);
+      }
+    }
+  },
+});
