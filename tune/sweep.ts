@@ -198,7 +198,6 @@ async function runOne(
   };
   const report = await runTask({
     ...run,
-    kernel,
     implementation,
     problem,
     device,

@@ -4,7 +4,7 @@
  * @module
  */
 import type { DeviceInfo, TimeOptions } from "../kernels/devices/device.ts";
-import type { Implementation, Kernel } from "../kernels/kernel.ts";
+import type { Implementation } from "../kernels/kernel.ts";
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
 import type { Workbench } from "./workbench.ts";
 import { FailureError } from "./errors.ts";
@@ -29,7 +29,6 @@ const SAMPLE_US = 1000;
 
 /** What a task works with. */
 export interface TaskContext {
-  readonly kernel: Kernel<unknown>;
   readonly implementation: Implementation<unknown>;
   readonly problem: unknown;
   readonly device: DeviceInfo;
