@@ -96,6 +96,17 @@ Deno.test("check() wants zeros and −∞ for an empty request", () => {
   assert.ok(!full.ok && full.errors.lseError === Infinity);
 });
 
+Deno.test("check() counts no error that the output's type cannot avoid: f16 has no value below 2⁻²⁴", () => {
+  const { problem, tensors } = byHand({ sinks: true, ioType: "f16" });
+  const sink: HostTensor = { name: "sinks", type: "f32", shape: [1], data: Float32Array.of(20) };
+  const { check } = reference(problem, [...tensors.filter(({ name }) => name !== "sinks"), sink]);
+  const out = (Math.E + 2 * Math.E ** 2) / Math.exp(20); // 3.6e-8, which f16 rounds to 2⁻²⁴ = 6e-8
+  assert.ok(out > 2 ** -25 && out < 2 ** -24);
+  const lse = Math.log(Math.E + Math.E ** 2);
+  assert.ok(check(outputs(filled(2 ** -24), [lse], [1, 1]), F32).ok);
+  assert.ok(!check(outputs(filled(2 ** -22), [lse], [1, 1]), F32).ok);
+});
+
 Deno.test("sampledRows() has the first and the last row, keeps the budget, and takes all rows where they fit", () => {
   const problem = parseProblem({ heads: 16, batch: 4, contextLens: 1000 });
   assert.equal(sampledRows(problem, Infinity).length, 64);

@@ -1,9 +1,9 @@
 /**
  * The WGSL of MLA decode against the float64 reference.
  *
- * The whole cross product of programs and cases takes half an hour on a software adapter with two cores. By default every program of the space
- * runs in one case and every case runs with one program, paired by index, and a property test draws both at random.
- * `KVTUNE_FULL=1` runs every program in every case, and prints the largest errors.
+ * The whole cross product of programs and cases takes half an hour on a software adapter with two cores. By default every
+ * program of the space runs in one case, every case runs with one program, paired by index, and a property test draws
+ * both at random. `KVTUNE_FULL=1` runs every program in every case, and prints the largest errors.
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
