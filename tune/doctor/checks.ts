@@ -24,6 +24,7 @@ export interface Finding {
 
 /** The machine as the checks see it; tests give another. */
 export interface Machine {
+  readonly os: typeof Deno.build.os;
   /** Paths of files that match one of these names in the system's library folders. */
   findLibrary(names: readonly string[]): string | undefined;
   /** Paths of the Vulkan drivers' manifests. */
@@ -43,34 +44,18 @@ const PIP = ["python3", "-m", "pip", "install"];
 type Checks = (machine: Machine, backends: Backends) => Promise<Finding[]>;
 
 const webgpu: Checks = async (machine, backends) => {
-  const loader = machine.findLibrary(["libvulkan.so.1"]);
-  const drivers = machine.vulkanDrivers();
   const found = backends.webgpu ? await findDevices("webgpu", backends.webgpu) : { devices: [], error: "not built in" };
-  const adapters = found.devices.map(({ name }) => name).join(", ");
-  // What works is not mended: another loader or driver may serve.
-  const fix = found.devices.length > 0 ? {} : { fix: WEBGPU_FIX };
+  const names = found.devices.map(({ name }) => name).join(", ");
+  const check = (what: string, found: string, missing: string): Finding => (
+    { backend: "webgpu", what, ok: found !== "", detail: found || missing, ...(!found && { fix: WEBGPU_FIX }) }
+  );
+  const adapter = check("adapter", names, found.error ?? "none: the driver offers no device");
+  if (machine.os !== "linux") return [adapter]; // Metal and Direct3D come with the system.
+  // Without Vulkan an adapter may still come from OpenGL, with limits that are too small.
   return [
-    {
-      backend: "webgpu",
-      what: "Vulkan loader",
-      ok: loader !== undefined,
-      detail: loader ?? "no libvulkan.so.1",
-      ...fix,
-    },
-    {
-      backend: "webgpu",
-      what: "Vulkan driver",
-      ok: drivers.length > 0,
-      detail: drivers.length > 0 ? drivers.join(", ") : "no manifest in the folders vulkan/icd.d",
-      ...fix,
-    },
-    {
-      backend: "webgpu",
-      what: "adapter",
-      ok: found.devices.length > 0,
-      detail: adapters || (found.error ?? "none: the driver offers no device"),
-      ...fix,
-    },
+    check("Vulkan loader", machine.findLibrary(["libvulkan.so.1"]) ?? "", "no libvulkan.so.1"),
+    check("Vulkan driver", machine.vulkanDrivers().join(", "), "no manifest in the folders vulkan/icd.d"),
+    adapter,
   ];
 };
 

@@ -3,6 +3,7 @@ import { simulatedBackends } from "../testing/simulated_backends.ts";
 import { examine, fixesOf, type Machine } from "./checks.ts";
 
 const BARE: Machine = {
+  os: "linux",
   findLibrary: () => undefined,
   vulkanDrivers: () => [],
   findPythonPackage: () => undefined,
@@ -18,16 +19,25 @@ Deno.test("examine() of a bare machine finds each backend missing something and 
   strictEqual(fixesOf(findings).filter(({ automatic }) => automatic).length, 1);
 });
 
-Deno.test("examine() of a machine with an adapter asks for no mending of WebGPU, whatever serves it", async () => {
+Deno.test("examine() wants Vulkan on Linux also where an adapter comes from elsewhere, and asks for it once", async () => {
   const findings = await examine(BARE, simulatedBackends(), ["webgpu"]);
-  const adapter = findings.find(({ what }) => what === "adapter")!;
-  strictEqual(adapter.ok, true);
-  strictEqual(adapter.detail, "Simulated device");
-  deepStrictEqual(fixesOf(findings), []);
+  deepStrictEqual(findings.map(({ what, ok }) => [what, ok]), [
+    ["Vulkan loader", false],
+    ["Vulkan driver", false],
+    ["adapter", true],
+  ]);
+  strictEqual(fixesOf(findings).length, 1);
+});
+
+Deno.test("examine() of a system that brings its own graphics wants an adapter and no Vulkan", async () => {
+  const findings = await examine({ ...BARE, os: "darwin" }, simulatedBackends(), ["webgpu"]);
+  deepStrictEqual(findings.map(({ what, ok }) => [what, ok]), [["adapter", true]]);
+  strictEqual(findings[0].detail, "Simulated device");
 });
 
 Deno.test("examine() of a complete machine finds nothing missing", async () => {
   const complete: Machine = {
+    os: "linux",
     findLibrary: ([name]) => `/usr/lib/${name}`,
     vulkanDrivers: () => ["/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"],
     findPythonPackage: (name) => `/usr/lib/python3/dist-packages/${name}`,

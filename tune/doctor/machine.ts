@@ -15,6 +15,7 @@ const MANIFEST_DIRS = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d", "/usr/loc
 
 /** The machine that this process runs on. */
 export const thisMachine: Machine = {
+  os: Deno.build.os,
   findLibrary(names) {
     const dirs = [...(Deno.env.get("LD_LIBRARY_PATH") ?? "").split(":").filter((dir) => dir !== ""), ...LIBRARY_DIRS];
     for (const name of names) {
