@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DeviceInfo } from "../kernels/devices/device.ts";
+import type { Clock, DeviceInfo } from "../kernels/devices/device.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { type Results, writeResults } from "../results/mod.ts";
@@ -15,7 +15,6 @@ import { toResults } from "./report/results.ts";
 import { STRATEGIES } from "./search/strategies.ts";
 import type { SweepSettings } from "./settings.ts";
 import { runTask, type TaskProgress, type TaskReport } from "./task.ts";
-import type { Clock } from "../kernels/devices/device.ts";
 import type { OpenRequest } from "./worker/protocol.ts";
 import { WorkerFailure } from "./worker/host.ts";
 

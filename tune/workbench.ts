@@ -10,32 +10,32 @@ import { FailureError } from "./errors.ts";
 import type { OpenReply, OpenRequest, TimeReply, TryReply } from "./worker/protocol.ts";
 import { type PhaseLimits, type WorkerCommand, WorkerFailure, WorkerHost } from "./worker/host.ts";
 
-/** Failures in a row that each ended a worker, after which the device counts as unusable. */
+/** Requests in a row that each ended a worker, after which the device counts as unusable. */
 const WORKERS_LOST = 6;
 
 /** A place for one worker at a time, kept from problem to problem so that a device is opened once. */
 export class WorkerSlot {
   #worker: WorkerHost | undefined;
-  #open: OpenRequest | undefined;
-  #built = new Set<string>();
+  #open: { request: OpenRequest; reply: OpenReply; built: Set<string> } | undefined;
   #lost = 0;
 
   constructor(readonly command: WorkerCommand, readonly limits?: PhaseLimits) {}
 
-  /** The worker with `open` done in it: the one at hand, or a new one. */
-  async worker(open: OpenRequest): Promise<{ worker: WorkerHost; reply?: OpenReply; built: Set<string> }> {
+  /** The worker with the problem open in it, and the keys of the configs it has built: the one at hand, or a new one. */
+  async worker(request: OpenRequest): Promise<{ worker: WorkerHost; reply: OpenReply; built: Set<string> }> {
     if (!this.#worker?.alive) {
       if (this.#lost >= WORKERS_LOST) {
-        throw new FailureError(`Cannot go on with this device: ${this.#lost} candidates in a row ended their worker`);
+        throw new FailureError(`Cannot go on with this device: ${this.#lost} requests in a row ended their worker`);
       }
       this.#worker = new WorkerHost(this.command, this.limits);
       this.#open = undefined;
     }
-    if (this.#open === open) return { worker: this.#worker, built: this.#built };
-    this.#built = new Set();
-    const reply = await this.#worker.request(open);
-    this.#open = open;
-    return { worker: this.#worker, reply, built: this.#built };
+    const worker = this.#worker;
+    if (this.#open?.request !== request) {
+      this.#open = undefined;
+      this.#open = { request, reply: await worker.request(request), built: new Set() };
+    }
+    return { worker, ...this.#open };
   }
 
   /** Notes whether a request left the worker alive. */
@@ -61,8 +61,7 @@ export class Workbench {
 
   /** Opens the problem on the device and says what the device is. */
   async open(): Promise<OpenReply> {
-    const { worker, reply } = await this.slot.worker(this.request);
-    return reply ?? await worker.request({ ...this.request });
+    return (await this.slot.worker(this.request)).reply;
   }
 
   /**
