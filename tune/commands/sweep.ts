@@ -60,7 +60,11 @@ export function sweepCommand(backends: Backends) {
     .option("--kv-scale <x>", "the cache stores values divided by this", positiveNumber, 1)
     .option("--latent <n>", "latent width of a cache row", wholeNumber(1, 4096), 512)
     .option("--rope <n>", "rope width of a cache row", wholeNumber(0, 4096), 64)
-    .option("--budget <time>", "time for the whole sweep, as in 90s, 5m, 1h", parseDuration, 90)
+    .addOption(
+      new Option("--budget <time>", "time for the whole sweep, as in 90s, 5m, 1h")
+        .argParser(parseDuration)
+        .default(90, "90s"),
+    )
     .addOption(
       new Option("--strategy <name>", "how configs are chosen").choices(Object.keys(STRATEGIES)).default("random"),
     )

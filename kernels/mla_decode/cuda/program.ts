@@ -11,6 +11,7 @@ import common from "./common.cuh" with { type: "text" };
 import fewHeads from "./few_heads.cu" with { type: "text" };
 import fewHeadsParts from "./few_heads_parts.cuh" with { type: "text" };
 import manyHeads from "./many_heads.cu" with { type: "text" };
+import manyHeadsParts from "./many_heads_parts.cuh" with { type: "text" };
 import manyHeadsPtx from "./many_heads_ptx.cuh" with { type: "text" };
 import merge from "./merge.cu" with { type: "text" };
 import portable from "./portable.cu" with { type: "text" };
@@ -22,7 +23,11 @@ const SOURCES: Record<Path, string> = { few_heads: fewHeads, many_heads: manyHea
 /** What each source may include; a unit gets what it needs, so that the compile cache knows what it depends on. */
 const HEADERS: Record<Path | "merge", Record<string, string>> = {
   few_heads: { "common.cuh": common, "few_heads_parts.cuh": fewHeadsParts },
-  many_heads: { "common.cuh": common, "many_heads_ptx.cuh": manyHeadsPtx },
+  many_heads: {
+    "common.cuh": common,
+    "many_heads_parts.cuh": manyHeadsParts,
+    "many_heads_ptx.cuh": manyHeadsPtx,
+  },
   portable: { "common.cuh": common },
   merge: { "common.cuh": common },
 };
@@ -34,7 +39,7 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes,
   program,
-  sources: [common, fewHeads, fewHeadsParts, manyHeads, manyHeadsPtx, merge, portable],
+  sources: [common, fewHeads, fewHeadsParts, manyHeads, manyHeadsParts, manyHeadsPtx, merge, portable],
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {
