@@ -81,6 +81,30 @@ export function sampleConfig(space: Space, random: () => number): Config {
   );
 }
 
+/**
+ * The part of a space in which some parameters keep to some of their values.
+ *
+ * @param only Values by parameter, as texts: `{ BLOCK_N: ["32", "64"] }`.
+ * @throws {RangeError} Where a parameter or a value is none of the space's; the message has what it has.
+ */
+export function narrow(space: Space, only: Readonly<Record<string, readonly string[]>>): Space {
+  const names = space.params.map(({ name }) => name);
+  for (const [name, texts] of Object.entries(only)) {
+    const param = space.params.find((param) => param.name === name);
+    if (!param) throw new RangeError(`Cannot narrow the space: no parameter "${name}", expected ${names.join(", ")}`);
+    const known = param.values.map(String);
+    const unknown = texts.find((text) => !known.includes(text));
+    if (unknown !== undefined) {
+      throw new RangeError(`Cannot narrow the space: ${name} is never "${unknown}", expected ${known.join(", ")}`);
+    }
+  }
+  const kept = (param: Param) =>
+    Object.hasOwn(only, param.name)
+      ? { ...param, values: param.values.filter((value) => only[param.name].includes(String(value))) }
+      : param;
+  return { ...space, params: space.params.map(kept) };
+}
+
 /** A canonical text for a config: equal configs give equal keys, whatever the order of their fields. */
 export function configKey(config: Config): string {
   return Object.keys(config).sort().map((name) => `${name}=${config[name]}`).join(" ");

@@ -4,6 +4,7 @@ import {
   combinations,
   configKey,
   configs,
+  narrow,
   parseConfig,
   productSize,
   sampleConfig,
@@ -51,4 +52,19 @@ Deno.test("parseConfig() refuses unknown, missing and foreign values by name", (
   throws(() => parseConfig(SPACE, { tile: 17, stages: 1 }), /tile is 17, expected one of 16, 32, 64/);
   throws(() => parseConfig(SPACE, { tile: 16, stages: 1, warp: 4 }), /unknown parameter "warp", expected tile, stages/);
   throws(() => parseConfig(SPACE, [16, 1]), /expected an object/);
+});
+
+Deno.test("narrow() keeps the named values, and every constraint", () => {
+  const space = narrow(SPACE, { tile: ["32", "64"] });
+  deepStrictEqual([...configs(space)].map(configKey), [
+    "stages=1 tile=32",
+    "stages=2 tile=32",
+    "stages=1 tile=64",
+  ]);
+  deepStrictEqual([...configs(narrow(SPACE, {}))], [...configs(SPACE)]);
+});
+
+Deno.test("narrow() names a parameter or a value that the space has not, and what it has", () => {
+  throws(() => narrow(SPACE, { warps: ["4"] }), /no parameter "warps", expected tile, stages/);
+  throws(() => narrow(SPACE, { tile: ["16", "17"] }), /tile is never "17", expected 16, 32, 64/);
 });

@@ -49,6 +49,19 @@ Deno.test(
 );
 
 Deno.test(
+  "tune sweep --only keeps to the values that it names, and says so in the command that reproduces it",
+  inFolder(async (folder) => {
+    const only = ["--only", "BLOCK_N=32", "--only", "max_kv_splits=1,2"];
+    const { code, stdout } = await simulated([...SWEEP, ...only, ...into(folder), "--json"]);
+    strictEqual(code, 0);
+    const [row] = JSON.parse(stdout).rows;
+    ok(row.exhausted && row.outcomes.ok < 40, `${row.outcomes.ok} candidates`);
+    const { evidence } = parseResults(JSON.parse(Deno.readTextFileSync(resultsFile(`${folder}/results`))));
+    match(evidence["4"]["256"].command, / --only BLOCK_N=32 --only max_kv_splits=1,2$/);
+  }),
+);
+
+Deno.test(
   "tune without a command sweeps",
   inFolder(async (folder) => {
     const { code, stdout } = await simulated(["--contexts", "256", "--budget", "1s", ...into(folder)]);
@@ -99,6 +112,12 @@ const BAD_INPUT: [name: string, args: (folder: string) => string[], message: Reg
   ["too many heads", () => ["sweep", "--heads", "129"], /"129" is out of range, expected a whole number from 1 to 128/],
   ["an unknown backend", () => ["sweep", "--backend", "metal"], /'metal' is invalid.*Allowed choices are webgpu/],
   ["an unknown strategy", () => ["sweep", "--strategy", "best"], /Allowed choices are exhaustive, random/],
+  ["a narrowing that is none", () => ["sweep", "--only", "BLOCK_N"], /"BLOCK_N" narrows nothing, expected for example/],
+  [
+    "a value that the space has not",
+    (folder) => ["sweep", "--json", "--contexts", "64", "--only", "BLOCK_N=48", ...into(folder)],
+    /Cannot narrow the space: BLOCK_N is never "48", expected 8, 16, 32, 64/,
+  ],
   ["a budget that is none", () => ["sweep", "--budget", "soon"], /"soon" is no duration, expected for example 90s/],
   [
     "a device that is not there",

@@ -22,6 +22,8 @@ export interface SweepSettings {
   readonly seed: number;
   readonly coldCache: boolean;
   readonly maxWorkspaceBytes?: number;
+  /** Values that parameters keep to, as texts, where the space is narrowed. */
+  readonly only?: Readonly<Record<string, readonly string[]>>;
   readonly resultsDir: string;
   /** The command line that reproduces the sweep. */
   readonly command: string;
@@ -39,6 +41,7 @@ const schema: z.ZodType<SweepSettings> = z.strictObject({
   seed: z.int().min(0),
   coldCache: z.boolean(),
   maxWorkspaceBytes: z.number().positive().optional(),
+  only: z.record(z.string(), z.array(z.string())).optional(),
   resultsDir: z.string(),
   command: z.string(),
 });

@@ -6,6 +6,7 @@
 import type { Clock, DeviceInfo } from "../kernels/devices/device.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
+import { narrow } from "../kernels/space.ts";
 import { type Results, writeResults } from "../results/mod.ts";
 import type { Backends } from "./backends.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
@@ -91,7 +92,7 @@ export async function sweep(
   const started = performance.now();
   const deadline = started + Math.max(0, settings.budgetSeconds - spentSeconds) * 1000;
   const kernel = kernelNamed(settings.kernel);
-  const tasks = planned(kernel, settings);
+  const tasks = asked(() => plan(kernel, settings));
   const slot = new WorkerSlot(backends[settings.backend]);
   const stop = () => slot.kill();
   signal.addEventListener("abort", stop);
@@ -159,9 +160,10 @@ async function written(dir: string, results: Results): Promise<string> {
   }
 }
 
-function planned(kernel: Kernel<unknown>, settings: SweepSettings): PlannedTask[] {
+/** What the user asked for may not exist: that is an error of use. */
+function asked<T>(work: () => T): T {
   try {
-    return plan(kernel, settings);
+    return work();
   } catch (error) {
     if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
     throw error;
@@ -185,7 +187,8 @@ async function runOne(
   const implementation = kernel.implementations[device.backend];
   if (!implementation) throw new FailureError(`Cannot sweep ${kernel.name} on ${device.backend}: not implemented`);
   const { problem, contextLen } = task;
-  const space = implementation.space(problem, device, { maxWorkspaceBytes: settings.maxWorkspaceBytes });
+  const whole = implementation.space(problem, device, { maxWorkspaceBytes: settings.maxWorkspaceBytes });
+  const space = asked(() => narrow(whole, settings.only ?? {}));
   const identity: TaskIdentity = {
     kernel: kernel.name,
     sourceHash: await sourceHash(implementation.sources),

@@ -59,6 +59,13 @@ export function parseSize(text: string): number {
   throw new InvalidArgumentError(`"${text}" is no size, expected for example 512MB or 2GiB`);
 }
 
+/** Reads `BLOCK_N=32,64` and joins it to what earlier options of the same name gave. */
+export function parseOnly(text: string, earlier: Record<string, string[]> = {}): Record<string, string[]> {
+  const [, name, values] = /^(\w+)=([^=\s]+)$/.exec(text) ?? [];
+  if (name) return { ...earlier, [name]: values.split(",") };
+  throw new InvalidArgumentError(`"${text}" narrows nothing, expected for example BLOCK_N=32,64`);
+}
+
 /** A path as the caller means it: tasks run in the project's folder, wherever they are called from. */
 export function callerPath(path: string): string {
   return resolve(Deno.env.get("INIT_CWD") ?? ".", path);

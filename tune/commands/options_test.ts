@@ -1,5 +1,13 @@
 import { deepStrictEqual, strictEqual, throws } from "node:assert";
-import { parseContexts, parseDuration, parseSize, parseSmCounts, positiveNumber, wholeNumber } from "./options.ts";
+import {
+  parseContexts,
+  parseDuration,
+  parseOnly,
+  parseSize,
+  parseSmCounts,
+  positiveNumber,
+  wholeNumber,
+} from "./options.ts";
 
 Deno.test("parseContexts() reads lists, sorts them and knows k", () => {
   deepStrictEqual(parseContexts("4096,1024, 32k,1024"), [1024, 4096, 32768]);
@@ -32,4 +40,10 @@ Deno.test("wholeNumber() and positiveNumber() name the value and the range", () 
   for (const text of ["0", "129", "1.5", "x", ""]) throws(() => wholeNumber(1, 128)(text), /from 1 to 128/);
   strictEqual(positiveNumber("0.013"), 0.013);
   for (const text of ["0", "-1", "NaN", "Infinity", ""]) throws(() => positiveNumber(text), /no positive number/);
+});
+
+Deno.test("parseOnly() collects values by parameter", () => {
+  const one = parseOnly("BLOCK_N=32,64");
+  deepStrictEqual(parseOnly("qk_tile=4x4", one), { BLOCK_N: ["32", "64"], qk_tile: ["4x4"] });
+  for (const text of ["BLOCK_N", "BLOCK_N=", "=32", "a=b=c", ""]) throws(() => parseOnly(text), /expected for example/);
 });

@@ -15,6 +15,7 @@ import {
   callerPath,
   parseContexts,
   parseDuration,
+  parseOnly,
   parseSize,
   parseSmCounts,
   positiveNumber,
@@ -71,6 +72,11 @@ export function sweepCommand(backends: Backends) {
     .option("--seed <n>", "seed of inputs and strategy", wholeNumber(0, 2 ** 31 - 1), 1)
     .option("--warm-cache", "time with the KV cache in the device's caches, unlike serving")
     .option("--max-workspace <size>", "scratch memory of a config at most, as in 512MB", parseSize)
+    .option(
+      "--only <name=values>",
+      "keep a parameter to some of its values, as in BLOCK_N=32,64 (may be repeated)",
+      (text: string, earlier: Record<string, string[]> | undefined) => parseOnly(text, earlier),
+    )
     .option("--results <dir>", "folder of the results files", "results")
     .option("--journal <file>", "record of every candidate; a sweep with the same one goes on", DEFAULT_JOURNAL)
     .option("--json", "print one JSON document on stdout and nothing else")
@@ -97,6 +103,7 @@ export function sweepCommand(backends: Backends) {
         seed: options.seed,
         coldCache: !options.warmCache,
         ...(options.maxWorkspace !== undefined && { maxWorkspaceBytes: options.maxWorkspace }),
+        ...(options.only && { only: options.only }),
         resultsDir: folderFor(options.results),
         command: "",
       };
@@ -215,6 +222,7 @@ function commandLine(settings: SweepSettings): string {
     ["--seed", settings.seed],
     ["--max-workspace", settings.maxWorkspaceBytes],
     ["--warm-cache", settings.coldCache ? undefined : ""],
+    ...Object.entries(settings.only ?? {}).map(([name, values]): [string, string] => ["--only", `${name}=${values}`]),
   ];
   const given = parts.filter(([, value]) => value !== undefined).map(([flag, value]) => `${flag} ${value}`.trim());
   return `deno run tune sweep ${given.join(" ")}`;
