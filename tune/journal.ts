@@ -5,6 +5,8 @@
  * @module
  */
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { existsSync } from "node:fs";
+import { sha256 } from "../kernels/sha256.ts";
 import type { Config, ParamValue } from "../kernels/space.ts";
 import { configKey } from "../kernels/space.ts";
 import { FailureError, firstLine, UsageError } from "./errors.ts";
@@ -82,8 +84,7 @@ export class Journal implements Disposable {
    */
   static open(path: string, { mustExist = false }: { mustExist?: boolean } = {}): Journal {
     const failed = (why: string) => new UsageError(`Cannot open journal "${path}": ${why}`);
-    const size = fileSize(path);
-    if (size === undefined && mustExist) throw failed("no such file, expected the journal of an earlier sweep");
+    if (mustExist && !existsSync(path)) throw failed("no such file, expected the journal of an earlier sweep");
     let db: DatabaseSync;
     try {
       db = new DatabaseSync(path);
@@ -215,9 +216,8 @@ export class Journal implements Disposable {
 }
 
 /** The key of a task's rows: a SHA-256 of its identity. */
-export async function taskKey(identity: TaskIdentity): Promise<string> {
-  const bytes = new TextEncoder().encode(JSON.stringify(identity, sortedFields));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+export function taskKey(identity: TaskIdentity): Promise<string> {
+  return sha256(JSON.stringify(identity, sortedFields));
 }
 
 function sortedFields(_key: string, value: unknown): unknown {
@@ -245,12 +245,4 @@ function readCandidate(row: Record<string, unknown>): CandidateRow {
 
 function finiteOrNull(value: number | undefined): number | null {
   return value !== undefined && Number.isFinite(value) ? value : null;
-}
-
-function fileSize(path: string): number | undefined {
-  try {
-    return Deno.statSync(path).size;
-  } catch {
-    return undefined;
-  }
 }

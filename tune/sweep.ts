@@ -6,6 +6,7 @@
 import type { Clock, DeviceInfo } from "../kernels/devices/device.ts";
 import type { Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
+import { sha256 } from "../kernels/sha256.ts";
 import { narrow } from "../kernels/space.ts";
 import { type Results, writeResults } from "../results/mod.ts";
 import type { Backends } from "./backends.ts";
@@ -76,21 +77,18 @@ export function plan(kernel: Kernel<unknown>, settings: SweepSettings): PlannedT
 
 /**
  * Runs a sweep. What each task finds is in the journal and the results file before the next one starts.
- *
- * @param spentSeconds Time of the budget that an earlier start of the same run has used.
  */
 export async function sweep(
   settings: SweepSettings,
-  { journal, backends, observer = {}, signal = new AbortController().signal, spentSeconds = 0 }: {
+  { journal, backends, observer = {}, signal = new AbortController().signal }: {
     journal: Journal;
     backends: Backends;
     observer?: SweepObserver;
     signal?: AbortSignal;
-    spentSeconds?: number;
   },
 ): Promise<SweepReport> {
   const started = performance.now();
-  const deadline = started + Math.max(0, settings.budgetSeconds - spentSeconds) * 1000;
+  const deadline = started + settings.budgetSeconds * 1000;
   const kernel = kernelNamed(settings.kernel);
   const tasks = asked(() => plan(kernel, settings));
   const slot = new WorkerSlot(backends[settings.backend]);
@@ -227,7 +225,6 @@ async function runOne(
 }
 
 /** One hash for all sources of an implementation, whatever their order in the list. */
-async function sourceHash(sources: readonly string[]): Promise<string> {
-  const bytes = new TextEncoder().encode([...sources].sort().join("\0"));
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+function sourceHash(sources: readonly string[]): Promise<string> {
+  return sha256([...sources].sort().join("\0"));
 }

@@ -287,3 +287,28 @@ function requireInteger(name: string, value: number, min: number, max = 0x7fffff
     throw new RangeError(`Cannot compute KV splits: ${name} is ${value}, expected an integer from ${min} to ${max}`);
   }
 }
+
+/** Shares of the SM count whose splits fill it evenly: a last wave is whole, or half, or there is none. */
+const SM_MULTIPLES = [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4];
+
+/**
+ * Counts of splits that are worth sweeping, ascending: 1, powers of two, fractions and multiples of the SM count over
+ * each of `items` (the work items that one split a request makes), and `more`.
+ *
+ * @param options.most No count is larger.
+ * @param options.largestPower The largest power of two.
+ */
+export function splitCandidates({ smCount, items, most, largestPower, more = [] }: {
+  smCount: number;
+  items: readonly number[];
+  most: number;
+  largestPower: number;
+  more?: readonly number[];
+}): number[] {
+  const counts = new Set([1, ...more]);
+  for (let power = 2; power <= largestPower; power *= 2) counts.add(power);
+  for (const count of items) {
+    for (const multiple of SM_MULTIPLES) counts.add(Math.max(1, Math.floor(smCount * multiple / count)));
+  }
+  return [...counts].filter((count) => count <= most).sort((a, b) => a - b);
+}

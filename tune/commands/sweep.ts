@@ -75,7 +75,7 @@ export function sweepCommand(backends: Backends) {
     .option(
       "--only <name=values>",
       "keep a parameter to some of its values, as in BLOCK_N=32,64 (may be repeated)",
-      (text: string, earlier: Record<string, string[]> | undefined) => parseOnly(text, earlier),
+      parseOnly,
     )
     .option("--results <dir>", "folder of the results files", "results")
     .option("--journal <file>", "record of every candidate; a sweep with the same one goes on", DEFAULT_JOURNAL)
@@ -130,7 +130,7 @@ export async function runSweep(
   settings: SweepSettings,
   backends: Backends,
   journal: Journal,
-  { json = false, spentSeconds = 0, runId }: { json?: boolean; spentSeconds?: number; runId?: number } = {},
+  { json = false, runId }: { json?: boolean; runId?: number } = {},
 ): Promise<void> {
   const run = runId ?? journal.startRun(settings);
   const controller = new AbortController();
@@ -142,7 +142,6 @@ export async function runSweep(
     const report = await sweep(settings, {
       journal,
       backends,
-      spentSeconds,
       signal: controller.signal,
       ...(progress && { observer: progress }),
     });

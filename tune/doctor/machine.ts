@@ -1,4 +1,5 @@
 /** This machine, for the doctor's checks. */
+import { existsSync } from "node:fs";
 import type { Machine } from "./checks.ts";
 
 const LIBRARY_DIRS = [
@@ -19,13 +20,13 @@ export const thisMachine: Machine = {
   findLibrary(names) {
     const dirs = [...(Deno.env.get("LD_LIBRARY_PATH") ?? "").split(":").filter((dir) => dir !== ""), ...LIBRARY_DIRS];
     for (const name of names) {
-      const path = dirs.map((dir) => `${dir}/${name}`).find(exists);
+      const path = dirs.map((dir) => `${dir}/${name}`).find(existsSync);
       if (path) return path;
     }
   },
   vulkanDrivers() {
     const named = (Deno.env.get("VK_DRIVER_FILES") ?? Deno.env.get("VK_ICD_FILENAMES") ?? "").split(":");
-    return [...named.filter((path) => path !== "" && exists(path)), ...MANIFEST_DIRS.flatMap(manifests)];
+    return [...named.filter((path) => path !== "" && existsSync(path)), ...MANIFEST_DIRS.flatMap(manifests)];
   },
   findPythonPackage(name) {
     const home = Deno.env.get("HOME") ?? "";
@@ -40,7 +41,7 @@ export const thisMachine: Machine = {
     const sites = roots.flatMap((root) => folders(`${root}/lib`))
       .filter((dir) => /\/python3[^/]*$/.test(dir))
       .flatMap((dir) => [`${dir}/site-packages`, `${dir}/dist-packages`]);
-    return sites.map((site) => `${site}/${name}`).find(exists);
+    return sites.map((site) => `${site}/${name}`).find(existsSync);
   },
 };
 
@@ -57,15 +58,6 @@ function folders(dir: string): string[] {
     return [...Deno.readDirSync(dir)].filter(({ isFile }) => !isFile).map(({ name }) => `${dir}/${name}`).sort();
   } catch {
     return [];
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
   }
 }
 

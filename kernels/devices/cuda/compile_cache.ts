@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { sha256 } from "../../sha256.ts";
 import type { Compiled, CompileUnit } from "./nvrtc.ts";
 
 const FORMAT = 1;
@@ -19,10 +20,6 @@ interface Heading {
   readonly format: number;
   readonly sha256: string;
   readonly log: string;
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
 }
 
 /** The folder of the cache: `$KVTUNE_CACHE`, `$XDG_CACHE_HOME/kvtune` or `~/.cache/kvtune`, or undefined. */
@@ -45,7 +42,7 @@ export function cacheFolder(
 export function cacheKey(compiler: string, unit: CompileUnit): Promise<string> {
   const headers = Object.entries(unit.headers).sort(([a], [b]) => a < b ? -1 : 1);
   const parts = JSON.stringify([FORMAT, compiler, unit.options, unit.source, headers]);
-  return sha256(new TextEncoder().encode(parts));
+  return sha256(parts);
 }
 
 /** A folder of compiled units. */

@@ -6,7 +6,7 @@
 import type { DeviceInfo } from "../../devices/device.ts";
 import type { SpaceOptions } from "../../kernel.ts";
 import type { Config, Constraint, Param, Space } from "../../space.ts";
-import { kvSplitsCap, SERVED_BASE_CAP, servedKvSplits } from "../kv_splits.ts";
+import { kvSplitsCap, SERVED_BASE_CAP, servedKvSplits, splitCandidates } from "../kv_splits.ts";
 import { maxContextLen, type MlaDecodeProblem } from "../problem.ts";
 import { headBlocks, type Path, pathOf, type PathParam, PATHS, type PathShape, workspaceBytes } from "./geometry.ts";
 
@@ -83,17 +83,11 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
   ];
 }
 
-/** Fractions and multiples of the SM count, over all blocks and over one request's; powers of two; the served splits. */
+/** Fractions and multiples of the SM count, over a request's blocks of any height; powers of two. */
 function splits(problem: MlaDecodeProblem, smCount: number): number[] {
   const most = Math.max(1, Math.min(MOST_SPLITS, Math.ceil(maxContextLen(problem) / GRANULE)));
-  const values = new Set([1]);
-  for (let power = 2; power <= 256; power *= 2) values.add(power);
-  for (const blocks of [1, ...[16, 32, 64].map((heads) => Math.ceil(problem.heads / heads))]) {
-    for (const multiple of [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4]) {
-      values.add(Math.max(1, Math.floor(smCount * multiple / (problem.batch * blocks))));
-    }
-  }
-  return [...values].filter((count) => count <= most).sort((a, b) => a - b);
+  const blocks = [1, ...[16, 32, 64].map((heads) => Math.ceil(problem.heads / heads))];
+  return splitCandidates({ smCount, items: blocks.map((count) => count * problem.batch), most, largestPower: 256 });
 }
 
 function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: SpaceOptions): Constraint[] {

@@ -6,7 +6,7 @@
 import type { DeviceInfo } from "../../devices/device.ts";
 import type { SpaceOptions } from "../../kernel.ts";
 import type { Config, Constraint, Param, ParamValue, Space } from "../../space.ts";
-import { kvSplitsCap, SERVED_BASE_CAP, SERVED_GRANULE } from "../kv_splits.ts";
+import { kvSplitsCap, SERVED_BASE_CAP, SERVED_GRANULE, splitCandidates } from "../kv_splits.ts";
 import { cacheBytes } from "../inputs.ts";
 import { maxContextLen, type MlaDecodeProblem } from "../problem.ts";
 import { type Geometry, geometry, stage1Iterations, stage1Registers, stage1StorageBytes } from "./geometry.ts";
@@ -110,14 +110,9 @@ function params(problem: MlaDecodeProblem, { software, smCount }: DeviceInfo): P
 function caps(problem: MlaDecodeProblem, smCount: number): number[] {
   const longest = maxContextLen(problem);
   const most = Math.max(1, Math.ceil(longest / SERVED_GRANULE));
-  const values = new Set([1, kvSplitsCap(SERVED_BASE_CAP, smCount, longest)]);
-  for (let power = 2; power <= 512; power *= 2) values.add(power);
-  for (const items of [1, problem.batch, problem.batch * Math.ceil(problem.heads / 16)]) {
-    for (const multiple of [0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4]) {
-      values.add(Math.max(1, Math.floor(smCount * multiple / items)));
-    }
-  }
-  return [...values].filter((cap) => cap <= most).sort((a, b) => a - b);
+  const items = [1, problem.batch, problem.batch * Math.ceil(problem.heads / 16)];
+  const served = kvSplitsCap(SERVED_BASE_CAP, smCount, longest);
+  return splitCandidates({ smCount, items, most, largestPower: 512, more: [served] });
 }
 
 /** No more heads a block than there are, rounded up to a power of two, and 4 at least. */
