@@ -1,15 +1,14 @@
-import { configs } from "../../kernels/space.ts";
-import type { StrategyFactory } from "./strategy.ts";
+import { configs, productSize } from "../../kernels/space.ts";
+import { LISTED, type StrategyFactory } from "./strategy.ts";
 
 /** Every admitted config once, in the space's own order. */
 export const exhaustive: StrategyFactory = (space) => {
   const left = configs(space);
-  let total: number | undefined;
+  // Counting a large space would hold up its first candidate.
+  const total = productSize(space) <= LISTED ? [...configs(space)].length : undefined;
   return {
     ask: () => left.next().value ?? undefined,
     tell() {},
-    get total() {
-      return total ??= [...configs(space)].length;
-    },
+    ...(total !== undefined && { total }),
   };
 };

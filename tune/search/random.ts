@@ -1,9 +1,6 @@
 import { brokenConstraint, type Config, configKey, configs, productSize, sampleConfig } from "../../kernels/space.ts";
 import { randomSource } from "../../kernels/random_source.ts";
-import type { StrategyFactory } from "./strategy.ts";
-
-/** Up to this many combinations a space is listed and shuffled; larger ones are drawn from without listing. */
-const LISTED = 100_000;
+import { LISTED, type StrategyFactory } from "./strategy.ts";
 
 /** Draws that may miss in a row before a large space counts as used up. */
 const MISSES = 100_000;

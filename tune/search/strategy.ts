@@ -5,6 +5,9 @@
  */
 import type { Config, Space } from "../../kernels/space.ts";
 
+/** Combinations of a space that may be listed whole; listing more takes seconds. */
+export const LISTED = 100_000;
+
 /** What a strategy learns of a config that it proposed. */
 export interface Told {
   readonly config: Config;
