@@ -33,7 +33,12 @@ export interface DeviceInfo {
 /** Element types of tensors that cross to a device. */
 export type ElementType = "f32" | "f16" | "bf16" | "u32" | "i32" | "e4m3";
 
-/** A tensor in host memory. f16 and bf16 are held as their bit patterns in a Uint16Array, E4M3 in a Uint8Array. */
+/**
+ * A tensor in host memory. f16 and bf16 are held as their bit patterns in a Uint16Array, E4M3 in a Uint8Array.
+ *
+ * `data` may be shorter than `shape`: then it repeats until the shape is full, so that a cache of 100 GB needs no host
+ * that holds it. Its bytes are then a multiple of 4.
+ */
 export interface HostTensor {
   readonly name: string;
   readonly type: ElementType;

@@ -9,13 +9,13 @@ import {
   type CudaProgram,
   type DeviceInfo,
   type DeviceSession,
-  type ElementType,
   type HostTensor,
   type OutputSpec,
   type TimeOptions,
   type WebGpuPass,
   type WebGpuProgram,
 } from "./device.ts";
+import { elements, tensorBytes } from "./tensors.ts";
 import { type PassTimer, type SpeedProbe, submitPass, type Timed, timeOnCpu, timeOnDevice } from "./webgpu_timing.ts";
 import { workgroupNeeds } from "./wgsl_limits.ts";
 
@@ -39,8 +39,6 @@ const SOFTWARE_COPIES = 2;
 const MAX_PIPELINES = 64;
 const POISON_BYTES = 1 << 22;
 
-const BYTES: Readonly<Record<ElementType, number>> = { f32: 4, u32: 4, i32: 4, f16: 2, bf16: 2, e4m3: 1 };
-
 interface LoadedInput {
   readonly copies: readonly GPUBuffer[];
 }
@@ -55,16 +53,17 @@ type Built = BuiltProgram & Timed;
 export async function openSession(context: WebGpuContext, inputs: readonly HostTensor[]): Promise<DeviceSession> {
   const { device } = context;
   context.assertAlive();
-  for (const { name, data } of inputs) {
-    const why = tooLarge(context, name, data.byteLength);
+  for (const tensor of inputs) {
+    const why = tooLarge(context, tensor.name, tensorBytes(tensor));
     if (why) throw new RangeError(`Cannot load inputs: ${why}`);
   }
   const copies = copyCount(context.info, inputs);
   const loaded = new Map<string, LoadedInput>();
   device.pushErrorScope("out-of-memory");
-  for (const { name, data, rotates } of inputs) {
+  for (const tensor of inputs) {
+    const { name, data, rotates } = tensor;
     loaded.set(name, {
-      copies: Array.from({ length: rotates ? copies : 1 }, () => upload(device, name, data)),
+      copies: Array.from({ length: rotates ? copies : 1 }, () => upload(device, name, data, tensorBytes(tensor))),
     });
   }
   const memory = await device.popErrorScope();
@@ -83,7 +82,7 @@ export async function openSession(context: WebGpuContext, inputs: readonly HostT
 }
 
 function copyCount(info: DeviceInfo, inputs: readonly HostTensor[]): number {
-  const bytes = inputs.reduce((sum, { rotates, data }) => sum + (rotates ? data.byteLength : 0), 0);
+  const bytes = inputs.reduce((sum, tensor) => sum + (tensor.rotates ? tensorBytes(tensor) : 0), 0);
   if (bytes === 0) return 1;
   const copies = Math.ceil(ROTATED_BYTES / bytes) + 1;
   return Math.min(copies, info.software ? SOFTWARE_COPIES : MAX_COPIES);
@@ -271,7 +270,7 @@ async function run(
   record(pass, 0);
   pass.end();
   const staging = outputs.map(({ spec, from }) => {
-    const bytes = roundUp4(elements(spec.shape) * BYTES[spec.type]);
+    const bytes = roundUp4(tensorBytes(spec));
     const to = device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
     encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
     return to;
@@ -313,18 +312,24 @@ function createBuffer(device: GPUDevice, label: string, bytes: number): GPUBuffe
   });
 }
 
-function upload(device: GPUDevice, label: string, data: HostTensor["data"]): GPUBuffer {
-  const buffer = createBuffer(device, label, data.byteLength);
-  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
-  const whole = Math.floor(bytes.byteLength / 4) * 4;
+/** A buffer of `bytes` bytes that `data` fills, repeated where it is shorter. */
+function upload(device: GPUDevice, label: string, data: HostTensor["data"], size = data.byteLength): GPUBuffer {
+  const buffer = createBuffer(device, label, size);
+  const bytes = wholeWords(data);
   // Deno 2.9.6 panics where no bytes are written.
-  if (whole > 0) device.queue.writeBuffer(buffer, 0, bytes, 0, whole);
-  if (whole < bytes.byteLength) {
-    const rest = new Uint8Array(4);
-    rest.set(bytes.subarray(whole));
-    device.queue.writeBuffer(buffer, whole, rest);
+  for (let at = 0; at < size && bytes.length > 0; at += bytes.length) {
+    device.queue.writeBuffer(buffer, at, bytes, 0, Math.min(bytes.length, roundUp4(size) - at));
   }
   return buffer;
+}
+
+/** A tensor's bytes, with zeros up to a multiple of 4: no write is shorter. */
+function wholeWords(data: HostTensor["data"]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(data.buffer as ArrayBuffer, data.byteOffset, data.byteLength);
+  if (bytes.length % 4 === 0) return bytes;
+  const padded = new Uint8Array(roundUp4(bytes.length));
+  padded.set(bytes);
+  return padded;
 }
 
 function view({ type, shape }: OutputSpec, bytes: ArrayBuffer): HostTensor["data"] {
@@ -341,10 +346,6 @@ function view({ type, shape }: OutputSpec, bytes: ArrayBuffer): HostTensor["data
     default:
       return new Uint16Array(bytes, 0, count);
   }
-}
-
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
 }
 
 function roundUp4(bytes: number): number {

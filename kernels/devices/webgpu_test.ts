@@ -73,6 +73,13 @@ adapterTest("load() takes tensors whose bytes are no multiple of 4", async (devi
   session.destroy();
 });
 
+adapterTest("load() repeats data that is shorter than its shape", async (device) => {
+  const session = await device.load([{ ...x, data: Float32Array.of(1, 2, 3, 4, 5) }]);
+  const out = (await (await session.build(doubling())).run()).get("out")!;
+  assert.deepEqual([...out.data], Array.from({ length: 64 }, (_, i) => 2 * (1 + i % 5)));
+  session.destroy();
+});
+
 adapterTest("load() takes tensors without elements", async (device) => {
   const session = await device.load([x, { name: "empty", type: "i32", shape: [0], data: new Int32Array(0) }]);
   assert.equal((await (await session.build(doubling())).run()).get("out")!.data[1], 2);

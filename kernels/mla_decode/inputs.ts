@@ -6,6 +6,8 @@
  * - **Heads** go from flat attention (query magnitude ¼) to peaked (4) in turn.
  * - **Pages** are shuffled over a cache that has spare pages.
  * - **Unused slots** hold NaN codes: a kernel that reads one and lets it weigh in gives NaN, or a value that is far off.
+ * - **Large caches** repeat their first 65,521 slots: a prime, so that an offset that wraps at a power of two lands on
+ *   another row. Their unused slots are ordinary ones.
  *
  * @module
  */
@@ -23,6 +25,8 @@ const MIN_EXPONENT = -5;
 const MAX_EXPONENT = 1;
 const HEAD_GAINS = [0.25, 1, 2, 4];
 const SPARE_PAGES = 3;
+/** Slots that differ: the largest prime below 2¹⁶. */
+const PERIOD = 65_521;
 
 /**
  * q `[batch, heads, latent + rope]`, cache `[slots, latent + rope]`, kv_indptr `[batch + 1]` i32, kv_indices `[tokens]`
@@ -97,13 +101,16 @@ function pages({ contextLens, batch, pageSize }: MlaDecodeProblem, random: () =>
   return { indptr, indices, slots: pageCount * pageSize };
 }
 
-/** Codes are drawn from tables, one for each magnitude: four for each random word. */
+/** The rows of a cache: at most `PERIOD` of them, which a larger cache repeats. */
 function cache(
   { latent, rope, kvType, kvScale }: MlaDecodeProblem,
   slots: number,
   indices: Int32Array,
   random: () => number,
 ): Uint8Array | Uint16Array {
+  const repeats = slots > PERIOD;
+  const rows = repeats ? PERIOD : slots;
+  const used = repeats ? Int32Array.from({ length: rows }, (_, row) => row) : indices;
   const encode = kvType === "fp8_e4m3" ? encodeE4M3 : kvType === "f16" ? encodeF16 : encodeBf16;
   const width = latent + rope;
   const normals = normalLevels();
@@ -115,14 +122,15 @@ function cache(
   }
   // Poison: NaN in each of the types (E4M3's decodes as ±480 where a device shifts bits).
   const data = kvType === "fp8_e4m3"
-    ? new Uint8Array(slots * width).fill(0x7f)
-    : new Uint16Array(slots * width).fill(0x7fff);
+    ? new Uint8Array(rows * width).fill(0x7f)
+    : new Uint16Array(rows * width).fill(0x7fff);
   const channelTable = Int32Array.from({ length: width }, (_, c) => {
     const exponent = c < latent ? CHANNEL_EXPONENTS[random() & 7] : 0;
     return (exponent - MIN_EXPONENT) * LEVELS;
   });
-  for (let t = 0; t < indices.length; t++) {
-    const row = indices[t] * width;
+  // Codes are drawn from tables, one for each magnitude: four for each random word.
+  for (let t = 0; t < used.length; t++) {
+    const row = used[t] * width;
     const shift = TOKEN_EXPONENTS[random() & 7] * LEVELS;
     for (let c = 0; c < latent; c += 4) {
       const word = random();

@@ -78,3 +78,12 @@ Deno.test("inputs() store x / kvScale, saturated", () => {
   assert.ok(Math.abs(magnitude(0.013) / magnitude(1) - 1) < 0.05);
   assert.ok(Math.abs(magnitude(3) / magnitude(1) - 1) < 0.05);
 });
+
+Deno.test("inputs() repeat the rows of a large cache, and name no slot beyond it", () => {
+  const tensors = inputs(parseProblem({ heads: 1, batch: 2, contextLens: [70_000, 0], latent: 64, rope: 0 }), 1);
+  const { data, shape } = named(tensors, "cache");
+  assert.equal(data.length, 65_521 * 64);
+  assert.ok(shape[0] > 70_000 && !data.includes(0x7f));
+  const largest = (named(tensors, "kv_indices").data as Int32Array).reduce((a, b) => Math.max(a, b));
+  assert.ok(65_521 < largest && largest < shape[0]);
+});

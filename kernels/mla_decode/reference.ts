@@ -147,8 +147,9 @@ function eachRow(
   use: (row: Float32Array, t: number) => void,
 ): void {
   const row = new Float32Array(width);
+  const slots = cache.data.length / width; // A large cache repeats them.
   for (let t = 0; t < length; t++) {
-    const slot = indices[start + t];
+    const slot = indices[start + t] % slots;
     decodeInto(cache, slot * width, row);
     use(row, t);
   }

@@ -9,9 +9,7 @@ import {
   type CudaArg,
   type CudaLaunch,
   type CudaProgram,
-  type ElementType,
   type HostTensor,
-  type OutputSpec,
 } from "../device.ts";
 import type { CompiledUnit, Compiler } from "./compiler.ts";
 import type { Context, Graph, KernelAttributes } from "./context.ts";
@@ -20,11 +18,10 @@ import { packArgs, type PackedConfig, packLaunchConfig } from "./layouts.ts";
 import type { Libraries } from "./libraries.ts";
 import { checkKernel, checkLaunch, PORTABLE_CLUSTER } from "./limits.ts";
 import { kernelReports } from "./nvrtc.ts";
+import { elements, tensorBytes } from "../tensors.ts";
 
 /** Every bit set is NaN in f16, bf16, f32 and E4M3, and no plausible integer: what is not written shows. */
 const POISON = 0xff;
-
-const BYTES: Readonly<Record<ElementType, number>> = { f32: 4, u32: 4, i32: 4, f16: 2, bf16: 2, e4m3: 1 };
 
 const ARRAYS = {
   f32: Float32Array,
@@ -56,14 +53,6 @@ interface ReadyLaunch {
   readonly config: PackedConfig;
 }
 
-function elements(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1);
-}
-
-function outputBytes({ type, shape }: OutputSpec): number {
-  return elements(shape) * BYTES[type];
-}
-
 function* bufferNames(args: readonly CudaArg[]): Generator<string> {
   for (const arg of args) {
     if ("buffer" in arg) yield arg.buffer;
@@ -84,7 +73,7 @@ function checkProgram(program: CudaProgram, bench: Bench): void {
   for (const output of program.outputs) {
     const buffer = own.get(output.name);
     if (!buffer) throw new BuildError(`Cannot build: output "${output.name}" is none of the program's buffers`);
-    const bytes = outputBytes(output);
+    const bytes = tensorBytes(output);
     if (bytes > buffer.bytes) {
       throw new BuildError(
         `Cannot build: output "${output.name}" takes ${bytes} bytes, its buffer has ${buffer.bytes}`,
@@ -226,7 +215,7 @@ export class BuiltCuda implements BuiltProgram {
     await context.settled(`run ${this.launches.map(({ launch }) => launch.label).join(", ")}`);
     const tensors = new Map<string, HostTensor>();
     for (const output of this.program.outputs) {
-      const data = new ARRAYS[output.type](new ArrayBuffer(outputBytes(output)));
+      const data = new ARRAYS[output.type](new ArrayBuffer(tensorBytes(output)));
       context.download(bytesOf(data), this.own.get(output.name)!.address, output.name);
       tensors.set(output.name, { ...output, data });
     }

@@ -16,6 +16,7 @@ import type { Compiler } from "./compiler.ts";
 import type { Context } from "./context.ts";
 import type { Libraries } from "./libraries.ts";
 import { type Bench, BuiltCuda, bytesOf } from "./program.ts";
+import { tensorBytes } from "../tensors.ts";
 import { timePrograms } from "./timing.ts";
 
 /** All copies together are at least this many times the L2 cache, and this many bytes. */
@@ -78,11 +79,17 @@ export class CudaSession implements DeviceSession {
     const session = new CudaSession(workbench);
     const { context } = workbench;
     try {
-      for (const { name, data, rotates = false } of inputs) {
+      for (const tensor of inputs) {
+        const { name, data, rotates = false } = tensor;
         if (session.#inputs.has(name)) throw new RangeError(`Cannot load inputs: two are called "${name}"`);
-        const address = context.allocate(data.byteLength, name);
-        session.#inputs.set(name, { bytes: data.byteLength, rotates, copies: [address] });
+        const bytes = tensorBytes(tensor);
+        const address = context.allocate(bytes, name);
+        session.#inputs.set(name, { bytes, rotates, copies: [address] });
         context.upload(address, bytesOf(data), name);
+        // What is there doubles, so that a long repetition takes few copies.
+        for (let filled = data.byteLength; 0 < filled && filled < bytes; filled *= 2) {
+          context.copy(address + BigInt(filled), address, Math.min(filled, bytes - filled), name);
+        }
       }
       await context.settled("load inputs");
       return session;

@@ -267,6 +267,19 @@ Deno.test({
 });
 
 Deno.test({
+  name: "load() repeats data that is shorter than its shape",
+  ignore,
+  fn: async () => {
+    using device = await open();
+    const short = { ...input, data: Float32Array.of(1, 2, 3, 4, 5) };
+    const session = await CudaSession.load(device.workbench, [short]);
+    const out = (await (await session.build(program(2))).run()).get("out")!;
+    assert.deepEqual([...out.data].slice(0, 7), [2, 4, 6, 8, 10, 2, 4].map((value) => value + 1));
+    session.destroy();
+  },
+});
+
+Deno.test({
   name: "load() refuses two inputs of one name and frees what it took",
   ignore,
   fn: async () => {
