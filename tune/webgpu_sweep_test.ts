@@ -3,23 +3,12 @@ import { BACKENDS, findDevices } from "./backends.ts";
 import { Journal } from "./journal.ts";
 import type { SweepSettings } from "./settings.ts";
 import { sweep } from "./sweep.ts";
-import { inFolder } from "./testing/command.ts";
+import { inFolder, sabotagedWorker } from "./testing/command.ts";
 
 const { devices } = await findDevices("webgpu", BACKENDS.webgpu);
 if (devices.length === 0) console.warn("SKIPPED: no WebGPU adapter, so no test of a sweep on WebGPU (deno task setup)");
 
-const SABOTAGED = {
-  webgpu: {
-    command: "deno",
-    args: [
-      "run",
-      "--quiet",
-      "--no-prompt",
-      "--no-lock",
-      new URL("./testing/sabotaged_worker.ts", import.meta.url).pathname,
-    ],
-  },
-};
+const SABOTAGED = { webgpu: sabotagedWorker("webgpu") };
 
 function settings(folder: string): SweepSettings {
   return {

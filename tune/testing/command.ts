@@ -1,4 +1,6 @@
-/** Runs kvtune's command line in a process of its own, for tests. */
+/** Runs kvtune's command line and its workers in processes of their own, for tests. */
+import type { WorkerCommand } from "../worker/host.ts";
+import { BACKENDS } from "../backends.ts";
 import type { SimulationPlan } from "./simulated_worker.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -27,6 +29,12 @@ export async function simulated(args: readonly string[], plan: SimulationPlan = 
   const { code, stdout, stderr } = await simulatedCommand(args, plan).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** The backend's worker with a bad candidate in its kernel (`sabotaged_worker.ts`), under the same permissions. */
+export function sabotagedWorker(backend: string): WorkerCommand {
+  const { command, args } = BACKENDS[backend];
+  return { command, args: [...args.slice(0, -2), `${ROOT}tune/testing/sabotaged_worker.ts`, backend] };
 }
 
 /** kill -9. `Deno.kill` would need the permission to run anything. */
