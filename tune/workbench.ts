@@ -6,28 +6,39 @@
  */
 import type { TimeOptions } from "../kernels/devices/device.ts";
 import { type Config, configKey } from "../kernels/space.ts";
-import { FailureError } from "./errors.ts";
+import { FailureError, firstLine } from "./errors.ts";
+import type { Noise } from "./measure/noise.ts";
 import type { OpenReply, OpenRequest, TimeReply, TryReply } from "./worker/protocol.ts";
-import { type PhaseLimits, type WorkerCommand, WorkerFailure, WorkerHost } from "./worker/host.ts";
+import { type PhaseLimits, type Worker, type WorkerCommand, WorkerFailure, WorkerHost } from "./worker/host.ts";
 
-/** Requests in a row that each ended a worker, after which the device counts as unusable. */
+/** Requests in a row that each ended a worker, after which the device itself is in doubt. */
 const WORKERS_LOST = 6;
+
+/** How a device fares. */
+interface Health {
+  /** Requests in a row that each ended a worker, and how the last one did. */
+  lost: number;
+  last: string;
+  /** Why it was given up, where it was. */
+  stopped?: string;
+}
 
 /** A place for one worker at a time, kept from problem to problem so that a device is opened once. */
 export class WorkerSlot {
-  #worker: WorkerHost | undefined;
+  readonly #start: () => Worker;
+  #worker: Worker | undefined;
   #open: { request: OpenRequest; reply: OpenReply; built: Set<string> } | undefined;
-  #lost = 0;
+  /** By device and partition: one that is broken says nothing of the others. */
+  readonly #health = new Map<string, Health>();
 
-  constructor(readonly command: WorkerCommand, readonly limits?: PhaseLimits) {}
+  constructor(worker: WorkerCommand | (() => Worker), limits?: PhaseLimits) {
+    this.#start = typeof worker === "function" ? worker : () => new WorkerHost(worker, limits);
+  }
 
   /** The worker with the problem open in it, and the keys of the configs it has built: the one at hand, or a new one. */
-  async worker(request: OpenRequest): Promise<{ worker: WorkerHost; reply: OpenReply; built: Set<string> }> {
+  async worker(request: OpenRequest): Promise<{ worker: Worker; reply: OpenReply; built: Set<string> }> {
     if (!this.#worker?.alive) {
-      if (this.#lost >= WORKERS_LOST) {
-        throw new FailureError(`Cannot go on with this device: ${this.#lost} requests in a row ended their worker`);
-      }
-      this.#worker = new WorkerHost(this.command, this.limits);
+      this.#worker = this.#start();
       this.#open = undefined;
     }
     const worker = this.#worker;
@@ -38,10 +49,11 @@ export class WorkerSlot {
     return { worker, ...this.#open };
   }
 
-  /** Notes whether a request left the worker alive. */
-  note(failure: WorkerFailure | undefined): void {
-    if (!failure) this.#lost = 0;
-    else if (failure.workerEnded) this.#lost++;
+  /** How the request's device fares. */
+  health({ device, smCount }: OpenRequest): Health {
+    const key = `${device} ${smCount ?? ""}`;
+    if (!this.#health.has(key)) this.#health.set(key, { lost: 0, last: "" });
+    return this.#health.get(key)!;
   }
 
   /** Ends the worker at once. */
@@ -57,25 +69,30 @@ export class WorkerSlot {
 
 /** One problem open on one device. */
 export class Workbench {
+  #known: Config | undefined;
+  /** How far the device's times can be believed, once that is measured. */
+  noise: Noise | undefined;
+
   constructor(readonly slot: WorkerSlot, readonly request: OpenRequest) {}
 
   /** Opens the problem on the device and says what the device is. */
   async open(): Promise<OpenReply> {
-    return (await this.slot.worker(this.request)).reply;
+    return await this.#counted(async () => (await this.slot.worker(this.request)).reply);
+  }
+
+  /** Remembers a config that runs: what the device is asked for when candidates in a row have ended their workers. */
+  trust(config: Config): void {
+    this.#known = config;
   }
 
   /**
    * Compiles, runs and checks a config.
    *
    * @throws {WorkerFailure} With the outcome of whatever went wrong.
+   * @throws {FailureError} Where the device is given up.
    */
   async try(config: Config): Promise<TryReply> {
-    return await this.#counted(async () => {
-      const { worker, built } = await this.slot.worker(this.request);
-      const reply = await worker.request({ op: "try", config });
-      built.add(configKey(config));
-      return reply;
-    });
+    return await this.#counted(() => this.#try(config));
   }
 
   /** Times configs interleaved: µs, a row of samples each. Builds again what a lost worker had built. */
@@ -101,14 +118,48 @@ export class Workbench {
     }
   }
 
+  async #try(config: Config): Promise<TryReply> {
+    const { worker, built } = await this.slot.worker(this.request);
+    const reply = await worker.request({ op: "try", config });
+    built.add(configKey(config));
+    return reply;
+  }
+
   async #counted<T>(work: () => Promise<T>): Promise<T> {
+    const health = this.slot.health(this.request);
+    await this.#assure(health);
     try {
       const result = await work();
-      this.slot.note(undefined);
+      health.lost = 0;
       return result;
     } catch (error) {
-      if (error instanceof WorkerFailure) this.slot.note(error);
+      if (error instanceof WorkerFailure) note(health, error);
       throw error;
     }
   }
+
+  /** Bad candidates come in rows too: the device is given up only where it no longer runs what it ran before. */
+  async #assure(health: Health): Promise<void> {
+    if (health.stopped === undefined && health.lost >= WORKERS_LOST) {
+      const after = `${health.lost} requests in a row ended their worker, the last one: ${health.last}`;
+      try {
+        if (this.#known === undefined) health.stopped = after;
+        else await this.#try(this.#known);
+        health.lost = 0;
+      } catch (error) {
+        if (!(error instanceof WorkerFailure)) throw error;
+        health.stopped = `${after}; now the baseline fails too: ${firstLine(error)}`;
+      }
+    }
+    if (health.stopped === undefined) return;
+    const { device, smCount } = this.request;
+    const where = `device ${device}${smCount === undefined ? "" : ` (${smCount} SMs)`}`;
+    throw new FailureError(`Cannot go on with ${where}: ${health.stopped}`);
+  }
+}
+
+function note(health: Health, failure: WorkerFailure): void {
+  if (!failure.workerEnded) return;
+  health.lost++;
+  health.last = firstLine(failure);
 }

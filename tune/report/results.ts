@@ -20,7 +20,7 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
   tflops: number;
 }): Results {
   const [sm, context] = [String(device.smCount), String(kernel.contextLen(problem))];
-  const { config, ties: _, ...measured } = verdict;
+  const { config, ties: _ties, dropouts: _dropouts, raceSamples: _samples, ...measured } = verdict;
   return {
     $schema: SCHEMA_REFERENCE,
     schemaVersion: SCHEMA_VERSION,
@@ -47,6 +47,7 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
           driver: device.driver,
           sourceHash: identity.sourceHash,
           kvtune: VERSION,
+          seed: settings.seed,
           command: settings.command,
         },
       },

@@ -1,5 +1,5 @@
 /** Runs kvtune's command line in a process of its own, for tests. */
-import type { SimulationPlan } from "./simulated_worker.ts";
+import type { SimulationPlan } from "./simulated_device.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 

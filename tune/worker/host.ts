@@ -90,14 +90,30 @@ export function workerEnvironment(
   };
 }
 
+/** A worker as the tuner uses it. Requests are answered in order; the caller awaits each before the next. */
+export interface Worker {
+  /** False once it has ended or was killed. */
+  readonly alive: boolean;
+  /**
+   * Sends a request and awaits its reply.
+   *
+   * @throws {WorkerFailure} With the outcome of whatever went wrong.
+   */
+  request<Op extends keyof Replies>(body: RequestBody & { op: Op }): Promise<Replies[Op]>;
+  /** Ends it at once. What is pending fails as a crash. */
+  kill(): void;
+  /** Lets it end by itself. */
+  close(): Promise<void>;
+}
+
 interface Pending {
   readonly phase: (phase: Phase) => void;
   readonly ok: (reply: unknown) => void;
   readonly fail: (failure: WorkerFailure) => void;
 }
 
-/** One worker process. Requests are answered in order; the caller awaits each before the next. */
-export class WorkerHost {
+/** A worker in a process of its own. */
+export class WorkerHost implements Worker {
   #child: Deno.ChildProcess;
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #pending = new Map<number, Pending>();
