@@ -139,6 +139,17 @@ export class BuildError extends Error {
   override readonly name = "BuildError";
 }
 
+/** A program, or inputs, that the device's memory has no room for. The device lives on. */
+export class MemoryError extends Error {
+  override readonly name = "MemoryError";
+}
+
+/** A device that is gone: only a new process can use it again. */
+export class DeviceLostError extends Error {
+  override readonly name = "DeviceLostError";
+  readonly fatal = true;
+}
+
 /** One kernel launch of a CUDA program. */
 export interface CudaLaunch {
   readonly label: string;
