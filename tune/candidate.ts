@@ -96,6 +96,7 @@ export async function measureCandidate(
     return { ...facts, outcome: "ok", cost, samples, baselineSamples, ...spent() };
   } catch (error) {
     if (!(error instanceof WorkerFailure)) throw error;
+    if (error.workerEnded) await workbench.assure(); // A device that is gone is no row.
     return { ...failedRow(context, config, error.outcome, error.message), ...spent() };
   }
 }

@@ -11,7 +11,7 @@ import type { Noise } from "./measure/noise.ts";
 import type { OpenReply, OpenRequest, TimeReply, TryReply } from "./worker/protocol.ts";
 import { type PhaseLimits, type Worker, type WorkerCommand, WorkerFailure, WorkerHost } from "./worker/host.ts";
 
-/** Requests in a row that each ended a worker, after which the device itself is in doubt. */
+/** Requests in a row that each ended a worker, after which the device is given up. */
 const WORKERS_LOST = 6;
 
 /** How a device fares. */
@@ -27,6 +27,7 @@ interface Health {
 export class WorkerSlot {
   readonly #start: () => Worker;
   #worker: Worker | undefined;
+  #killed = false;
   #open: { request: OpenRequest; reply: OpenReply; built: Set<string> } | undefined;
   /** By device and partition: one that is broken says nothing of the others. */
   readonly #health = new Map<string, Health>();
@@ -37,6 +38,7 @@ export class WorkerSlot {
 
   /** The worker with the problem open in it, and the keys of the configs it has built: the one at hand, or a new one. */
   async worker(request: OpenRequest): Promise<{ worker: Worker; reply: OpenReply; built: Set<string> }> {
+    if (this.#killed) throw new WorkerFailure("crash", "the worker was ended", true);
     if (!this.#worker?.alive) {
       this.#worker = this.#start();
       this.#open = undefined;
@@ -56,8 +58,9 @@ export class WorkerSlot {
     return this.#health.get(key)!;
   }
 
-  /** Ends the worker at once. */
+  /** Ends the worker at once, and starts no other. */
   kill(): void {
+    this.#killed = true;
     this.#worker?.kill();
   }
 
@@ -80,7 +83,7 @@ export class Workbench {
     return await this.#counted(async () => (await this.slot.worker(this.request)).reply);
   }
 
-  /** Remembers a config that runs: what the device is asked for when candidates in a row have ended their workers. */
+  /** Remembers a config that runs: what the device is asked for when a candidate has ended its worker. */
   trust(config: Config): void {
     this.#known = config;
   }
@@ -125,41 +128,54 @@ export class Workbench {
     return reply;
   }
 
+  /**
+   * Makes sure that it was the candidate that ended its worker: the baseline must run in a new one. It has to be built
+   * there again in any case.
+   *
+   * @throws {FailureError} Where it does not run either: the device is given up.
+   */
+  async assure(): Promise<void> {
+    if (this.#known === undefined) return;
+    const health = this.slot.health(this.request);
+    const { last } = health;
+    let why = "";
+    for (let attempt = 0; attempt < 2; attempt++) {
+      try {
+        const { check } = await this.try(this.#known);
+        if (check.ok) return;
+        why = check.why ?? "its output is wrong";
+      } catch (error) {
+        if (!(error instanceof WorkerFailure)) throw error;
+        why = firstLine(error);
+      }
+    }
+    health.stopped = `a worker ended (${last}), and now the baseline fails too: ${why}`;
+    throw this.#stopped(health.stopped);
+  }
+
   async #counted<T>(work: () => Promise<T>): Promise<T> {
     const health = this.slot.health(this.request);
-    await this.#assure(health);
+    if (health.lost >= WORKERS_LOST) {
+      health.stopped ??= `${health.lost} requests in a row ended their worker, the last one: ${health.last}`;
+    }
+    if (health.stopped !== undefined) throw this.#stopped(health.stopped);
     try {
       const result = await work();
       health.lost = 0;
       return result;
     } catch (error) {
-      if (error instanceof WorkerFailure) note(health, error);
+      if (error instanceof WorkerFailure && error.workerEnded) {
+        health.lost++;
+        health.last = firstLine(error);
+      }
       throw error;
     }
   }
 
-  /** Bad candidates come in rows too: the device is given up only where it no longer runs what it ran before. */
-  async #assure(health: Health): Promise<void> {
-    if (health.stopped === undefined && health.lost >= WORKERS_LOST) {
-      const after = `${health.lost} requests in a row ended their worker, the last one: ${health.last}`;
-      try {
-        if (this.#known === undefined) health.stopped = after;
-        else await this.#try(this.#known);
-        health.lost = 0;
-      } catch (error) {
-        if (!(error instanceof WorkerFailure)) throw error;
-        health.stopped = `${after}; now the baseline fails too: ${firstLine(error)}`;
-      }
-    }
-    if (health.stopped === undefined) return;
+  #stopped(why: string): FailureError {
     const { device, smCount } = this.request;
-    const where = `device ${device}${smCount === undefined ? "" : ` (${smCount} SMs)`}`;
-    throw new FailureError(`Cannot go on with ${where}: ${health.stopped}`);
+    return new FailureError(
+      `Cannot go on with device ${device}${smCount === undefined ? "" : ` (${smCount} SMs)`}: ${why}`,
+    );
   }
-}
-
-function note(health: Health, failure: WorkerFailure): void {
-  if (!failure.workerEnded) return;
-  health.lost++;
-  health.last = firstLine(failure);
 }

@@ -36,6 +36,10 @@ export interface SimulationPlan {
   /** Configs that pass the check and then hang, or end their worker, when they are timed. */
   readonly hangTimed?: readonly string[];
   readonly crashTimed?: readonly string[];
+  /** Every try after so many of them ends its worker. */
+  readonly diesAfterTries?: number;
+  /** Partitions on which every try ends its worker. */
+  readonly deadSmCounts?: readonly number[];
   /** Real time that each request takes, in ms: gives a test the moment to interrupt. */
   readonly delayMs?: number;
   /** Gets a line for each `try`, so that a test can count what was measured; `log`.pid has the worker's process id. */
@@ -100,6 +104,8 @@ export class SimulatedDevice {
   #slow = false;
   #nextStep: number;
   #checked = new Set<string>();
+  #tries = 0;
+  #smCount = SIMULATED_DEVICE.smCount;
 
   constructor(readonly plan: SimulationPlan) {
     this.#random = randomSource(plan.seed ?? 1);
@@ -113,7 +119,8 @@ export class SimulatedDevice {
       case "list":
         return { devices: [SIMULATED_DEVICE] };
       case "open":
-        return { device: SIMULATED_DEVICE, clock: "device" };
+        this.#smCount = request.smCount ?? SIMULATED_DEVICE.smCount;
+        return { device: { ...SIMULATED_DEVICE, smCount: this.#smCount }, clock: "device" };
       case "drop":
         return {};
       case "try":
@@ -134,7 +141,8 @@ export class SimulatedDevice {
 
   #try(key: string): Replies["try"] {
     const { plan } = this;
-    if (plan.crash?.includes(key)) throw new SimulatedFault("crash", "exit code 139");
+    const dead = ++this.#tries > (plan.diesAfterTries ?? Infinity) || plan.deadSmCounts?.includes(this.#smCount);
+    if (dead || plan.crash?.includes(key)) throw new SimulatedFault("crash", "exit code 139");
     if (plan.hang?.includes(key)) throw new SimulatedFault("timeout", "no end");
     if (plan.lost?.includes(key)) throw new SimulatedFault("lost", "the simulated device was lost");
     if (plan.memory?.includes(key)) throw new SimulatedFault("memory", "the simulated device has no 8 GB left");
