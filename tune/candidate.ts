@@ -10,15 +10,13 @@ import { FailureError } from "./errors.ts";
 import type { CandidateRow } from "./journal.ts";
 import { costOf } from "./measure/finalists.ts";
 import { measureNoise } from "./measure/noise.ts";
+import { Timekeeper } from "./measure/timekeeper.ts";
 import { WorkerFailure } from "./worker/host.ts";
 import type { Workbench } from "./workbench.ts";
 
 /** Rounds in which a candidate is timed beside the baseline during the search: at first, and at the most. */
 const FIRST_ROUNDS = 3;
 const MOST_ROUNDS = 7;
-
-/** A candidate whose first round is this many times slower than the best so far has one more to prove it an accident. */
-const HOPELESS = 1.5;
 
 /** A candidate that is this close to the best, as a share, is known well enough for the search. */
 const CLOSE_ENOUGH = 0.01;
@@ -43,10 +41,10 @@ export async function tryBaseline({ workbench, coldCache }: CandidateContext, ba
     if (!check.ok) throw failed(check.why ?? `relative error ${check.relError}`);
     workbench.trust(baseline);
     const options = { sampleUs: SAMPLE_US, coldCache };
-    const noise = await measureNoise(
-      baseline,
-      (configs, samples) => retried(() => workbench.time(configs, { ...options, samples })),
+    const keeper = new Timekeeper((configs, samples) =>
+      retried(() => workbench.time(configs, { ...options, samples }))
     );
+    const noise = await measureNoise(baseline, keeper);
     workbench.noise = noise;
     return { relError: check.relError, errors: check.errors, noise };
   } catch (error) {
@@ -109,14 +107,17 @@ function nextRounds(
   bestSpeedup: number,
 ): number {
   const rounds = samples.length;
-  const hopeless = rounds < FIRST_ROUNDS &&
-    samples.every((us, round) => us * bestSpeedup > HOPELESS * baselineSamples[round]);
-  if (rounds === 1) return hopeless ? 1 : FIRST_ROUNDS - 1;
   const error = 2 * 1.2533 * deviation / Math.sqrt(rounds); // The half width of a median's 95 % interval.
   // The best is the luckiest of many, so it gets the same error once more.
-  const noMatch = costOf(samples, baselineSamples) * bestSpeedup > Math.exp(2 * error + CLOSE_ENOUGH);
-  if (hopeless || rounds >= MOST_ROUNDS || (rounds >= FIRST_ROUNDS && (noMatch || error <= CLOSE_ENOUGH))) return 0;
-  return rounds < FIRST_ROUNDS ? FIRST_ROUNDS - rounds : Math.min(2, MOST_ROUNDS - rounds);
+  const limit = Math.exp(2 * error + CLOSE_ENOUGH) / bestSpeedup;
+  // One slow round can be an accident. Two are none; of more, the median tells.
+  const noMatch = rounds < 3
+    ? samples.every((us, round) => us > limit * baselineSamples[round])
+    : costOf(samples, baselineSamples) > limit;
+  if (rounds === 1) return noMatch ? 1 : FIRST_ROUNDS - 1;
+  if (noMatch || rounds >= MOST_ROUNDS) return 0;
+  if (rounds < FIRST_ROUNDS) return FIRST_ROUNDS - rounds;
+  return error <= CLOSE_ENOUGH ? 0 : Math.min(2, MOST_ROUNDS - rounds);
 }
 
 /** The row of a candidate that has no times. */

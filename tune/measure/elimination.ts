@@ -53,13 +53,15 @@ export interface EliminationOptions<E> {
   readonly entrants: readonly E[];
   /** Adds µs of each in so many interleaved rounds; those whom it returns could not be timed and leave the race. */
   readonly run: (runners: readonly Runner<E>[], rounds: number) => Promise<readonly E[]>;
+  /** Rounds of so many that one request takes. */
+  readonly roundsAtOnce: (contenders: number) => number;
   /** Whether there is time for more. */
   readonly goOn: () => boolean;
 }
 
 /** Runs the race. */
 export async function eliminate<E extends { readonly config: Config }>(
-  { entrants, run, goOn }: EliminationOptions<E>,
+  { entrants, run, roundsAtOnce, goOn }: EliminationOptions<E>,
 ): Promise<Standing<E>> {
   const runners = entrants.map((entrant): Runner<E> => ({ entrant, samples: [] }));
   const contenders = Math.max(1, entrants.length - 1);
@@ -67,11 +69,13 @@ export async function eliminate<E extends { readonly config: Config }>(
   let rounds = 0;
   for (let look = 1, target = FIRST; running.length > 1; look++, target = Math.ceil(target * GROWTH)) {
     if (rounds >= MAX_ROUNDS) return { ...standing(running, runners), decided: true };
-    if (rounds > 0 && !goOn()) return { ...standing(running, runners), decided: false };
-    const step = Math.min(target, MAX_ROUNDS) - rounds;
-    const failed = await run(running, step);
-    running = running.filter(({ entrant }) => !failed.includes(entrant));
-    rounds += step;
+    while (rounds < Math.min(target, MAX_ROUNDS)) {
+      if (rounds > 0 && !goOn()) return { ...standing(running, runners), decided: false };
+      const step = Math.min(target - rounds, MAX_ROUNDS - rounds, roundsAtOnce(running.length));
+      const failed = await run(running, step);
+      running = running.filter(({ entrant }) => !failed.includes(entrant));
+      rounds += step;
+    }
     const leader = leaderOf(running);
     if (!leader) break;
     const alpha = ALPHA / (contenders * look * (look + 1));

@@ -5,7 +5,7 @@
  */
 import type { Config } from "../../kernels/space.ts";
 import { type Interval, logRatios, robustDeviation, speedup } from "./statistics.ts";
-import type { TimeConfigs } from "./timekeeper.ts";
+import type { Timekeeper } from "./timekeeper.ts";
 
 /** Rounds between looks at the clock, and at the most. */
 const STEP = 5;
@@ -25,14 +25,14 @@ export interface Noise {
 }
 
 /** Times a config as two entries, interleaved as candidates are, for 20 rounds or a second. */
-export async function measureNoise(config: Config, time: TimeConfigs): Promise<Noise> {
+export async function measureNoise(config: Config, keeper: Timekeeper): Promise<Noise> {
   const started = performance.now();
   const a: number[] = [];
   const b: number[] = [];
   while (a.length < ROUNDS && (a.length === 0 || performance.now() - started < ENOUGH_MS)) {
-    const { samples } = await time([config, config], STEP);
-    a.push(...samples[0]);
-    b.push(...samples[1]);
+    const [first, second] = await keeper.time([config, config], STEP);
+    a.push(...first);
+    b.push(...second);
   }
   return noiseOf(speedup(a, b).interval, robustDeviation(logRatios(a, b)));
 }

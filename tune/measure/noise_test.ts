@@ -1,15 +1,15 @@
 import { ok, strictEqual } from "node:assert";
 import { measureNoise, noiseOf } from "./noise.ts";
+import { Timekeeper } from "./timekeeper.ts";
 import { SimulatedDevice, type SimulationPlan } from "../testing/simulated_device.ts";
 import type { TimeReply } from "../worker/protocol.ts";
 
 function measured(plan: SimulationPlan) {
   const device = new SimulatedDevice(plan);
-  return measureNoise(
-    { BLOCK_N: 32 },
-    (configs, samples) =>
-      Promise.resolve(device.answer({ op: "time", configs, samples, sampleUs: 1, coldCache: true }) as TimeReply),
+  const keeper = new Timekeeper((configs, samples) =>
+    Promise.resolve(device.answer({ op: "time", configs, samples, sampleUs: 1, coldCache: true }) as TimeReply)
   );
+  return measureNoise({ BLOCK_N: 32 }, keeper);
 }
 
 Deno.test("measureNoise() finds the deviation of a round's ratio, √2 times a sample's", async () => {

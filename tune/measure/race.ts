@@ -95,6 +95,8 @@ export async function race(options: RaceOptions): Promise<Verdict> {
   const run = (runners: readonly Runner<Entrant>[], rounds: number) =>
     timed(runners, rounds, keeper, baseline, dropouts);
 
+  const roundsAtOnce = (contenders: number) => keeper.roundsAtOnce(contenders);
+
   let field = options.finalists;
   let base: readonly number[];
   let ties: readonly Entrant[];
@@ -103,7 +105,7 @@ export async function race(options: RaceOptions): Promise<Verdict> {
     | undefined;
   let decided: boolean;
   while (true) {
-    const standing = await eliminate({ entrants: [baseline, ...field], run, goOn });
+    const standing = await eliminate({ entrants: [baseline, ...field], run, roundsAtOnce, goOn });
     const { finishers, runners } = standing;
     decided = standing.decided;
     base = runners[0].samples;

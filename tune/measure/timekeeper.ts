@@ -10,8 +10,9 @@ import type { TimeReply } from "../worker/protocol.ts";
 /** µs of each config in so many interleaved rounds, and what the device said of itself after them. */
 export type TimeConfigs = (configs: readonly Config[], rounds: number) => Promise<TimeReply>;
 
-/** Samples in one request at the most: a request has a time limit, and a stopped tuner waits for one to end. */
-const MAX_REQUEST = 400;
+/** A request at the most: it has a time limit, and whoever waits for an end waits for one. */
+const MAX_SAMPLES = 400;
+const MAX_MS = 2000;
 
 /** Times configs, and counts. */
 export class Timekeeper {
@@ -37,13 +38,19 @@ export class Timekeeper {
     return [...this.#warnings];
   }
 
+  /** Rounds of so many configs in one request: one, as long as nobody knows how long they take. */
+  roundsAtOnce(configs: number): number {
+    const samples = this.samples === 0 ? 1 : Math.min(MAX_SAMPLES, MAX_MS / Math.max(this.msPerSample, 1e-3));
+    return Math.max(1, Math.floor(samples / configs));
+  }
+
   /** µs of each config, `rounds` of them, interleaved. */
   async time(configs: readonly Config[], rounds: number): Promise<number[][]> {
     const taken: number[][] = configs.map(() => []);
-    const most = Math.max(1, Math.floor(MAX_REQUEST / configs.length));
-    for (let left = rounds; left > 0; left -= most) {
+    while (taken[0].length < rounds) {
       const started = performance.now();
-      const { samples, readings } = await this.#time(configs, Math.min(left, most));
+      const most = this.roundsAtOnce(configs.length);
+      const { samples, readings } = await this.#time(configs, Math.min(rounds - taken[0].length, most));
       this.#ms += performance.now() - started;
       this.samples += samples.reduce((sum, row) => sum + row.length, 0);
       this.readings = readings?.values ?? this.readings;

@@ -15,11 +15,11 @@ export interface WorkerCommand {
   readonly args: readonly string[];
 }
 
-/** Seconds that each phase may take. */
+/** Seconds that each phase may take; `time` for each config that is timed. */
 export type PhaseLimits = Readonly<Record<Phase, number>>;
 
 /** Generous for honest candidates on slow machines, short beside an hour lost to a hang. */
-export const DEFAULT_LIMITS: PhaseLimits = { open: 120, compile: 60, run: 30, check: 60, time: 60 };
+export const DEFAULT_LIMITS: PhaseLimits = { open: 120, compile: 60, run: 30, check: 60, time: 30 };
 
 /** A request that failed: what became of it, and whether the worker is gone. */
 export class WorkerFailure extends Error {
@@ -158,7 +158,7 @@ export class WorkerHost implements Worker {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = (phase: Phase) => {
       clearTimeout(timer);
-      const seconds = this.limits[phase];
+      const seconds = this.limits[phase] * (phase === "time" && "configs" in body ? body.configs.length : 1);
       timer = setTimeout(() => {
         reject(new WorkerFailure("timeout", `No end of ${phase} after ${seconds} s`, true));
         this.kill(`the worker was ended: ${phase} took more than ${seconds} s`);
