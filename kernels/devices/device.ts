@@ -19,6 +19,8 @@ export interface DeviceInfo {
   /** Compute capability as "sm_90", a WebGPU architecture, or "" where unknown. */
   readonly arch: string;
   readonly driver: string;
+  /** What compiles kernels besides the driver, with its version, of a device that is open: "NVRTC 13.0". */
+  readonly toolchain?: string;
   /** Multiprocessors, or the threads of a software adapter. */
   readonly smCount: number;
   /** `driver`: reported; `measured`: from steps in run time; `threads`: a software adapter's; `given`: by the user. */

@@ -44,6 +44,7 @@ const deviceSchema = z.object({
   name: z.string(),
   arch: z.string(),
   driver: z.string(),
+  toolchain: z.string().optional(),
   smCount: z.int().min(1),
   smCountSource: z.enum(["driver", "measured", "threads", "given"]),
   software: z.boolean(),
