@@ -142,7 +142,7 @@ export function failedRow(
 }
 
 /** A worker may die, or lose its device, for something else than its candidate: that counts when it happens twice. */
-async function retried<T>(work: () => Promise<T>): Promise<T> {
+export async function retried<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
-import { type CandidateContext, failedRow, measureCandidate, SAMPLE_US, tryBaseline } from "./candidate.ts";
+import { type CandidateContext, failedRow, measureCandidate, retried, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
 import { finalistsOf } from "./measure/finalists.ts";
@@ -63,9 +63,11 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const verdict = await race({
     baseline: { config: baseline, ...tested, workspaceBytes: implementation.workspaceBytes(problem, baseline, device) },
     finalists,
-    time: (configs, rounds) =>
-      context.workbench.time(configs, { samples: rounds, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache }),
-    check: async (config) => (await context.workbench.try(config)).check,
+    time: (configs, samples) =>
+      retried(() =>
+        context.workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache })
+      ),
+    check: async (config) => (await retried(() => context.workbench.try(config))).check,
     until: context.raceUntil,
     signal: context.signal,
   });

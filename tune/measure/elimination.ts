@@ -50,8 +50,9 @@ export interface Standing<E> {
 
 /** What a race among `E` needs. */
 export interface EliminationOptions<E> {
+  /** Two or more. */
   readonly entrants: readonly E[];
-  /** Adds µs of each in so many interleaved rounds; those whom it returns could not be timed and leave the race. */
+  /** Adds µs of each in so many interleaved rounds; those whom it gives back could not be timed and leave the race. */
   readonly run: (runners: readonly Runner<E>[], rounds: number) => Promise<readonly E[]>;
   /** Rounds of so many that one request takes. */
   readonly roundsAtOnce: (contenders: number) => number;
@@ -76,8 +77,7 @@ export async function eliminate<E extends { readonly config: Config }>(
       running = running.filter(({ entrant }) => !failed.includes(entrant));
       rounds += step;
     }
-    const leader = leaderOf(running);
-    if (!leader) break;
+    const leader = ranked(running)[0].runner;
     const alpha = ALPHA / (contenders * look * (look + 1));
     const compared = running.map((runner) => ({
       runner,
@@ -90,15 +90,10 @@ export async function eliminate<E extends { readonly config: Config }>(
   return { ...standing(running, runners), decided: true };
 }
 
-/** The fastest by the sum of its logarithms over the rounds of all, outliers trimmed. */
-function leaderOf<E extends { readonly config: Config }>(running: readonly Runner<E>[]): Runner<E> | undefined {
-  return ranked(running).at(0)?.runner;
-}
-
+/** The fastest first, by the trimmed mean of their logarithms. */
 function ranked<E extends { readonly config: Config }>(
   running: readonly Runner<E>[],
 ): { runner: Runner<E>; mean: number }[] {
-  if (running.length === 0) return [];
   // Paired with one and the same runner, so that drift cancels.
   const [{ samples }] = running;
   return running

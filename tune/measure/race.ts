@@ -16,7 +16,7 @@ import { type Config, configKey } from "../../kernels/space.ts";
 import type { Outcome } from "../worker/protocol.ts";
 import { firstLine } from "../errors.ts";
 import { WorkerFailure } from "../worker/host.ts";
-import { claimRounds, FEWEST_ROUNDS, measureClaim } from "./claim.ts";
+import { type Claim, claimRounds, FEWEST_ROUNDS, measureClaim } from "./claim.ts";
 import { eliminate, RESOLUTION, type Runner } from "./elimination.ts";
 import type { Noise } from "./noise.ts";
 import { type Interval, logRatios, median, medianInterval, robustDeviation } from "./statistics.ts";
@@ -80,6 +80,17 @@ export interface RaceOptions {
   readonly signal: AbortSignal;
 }
 
+/** What is known once the race and the claim are over. */
+interface Outcomes {
+  /** The winner and what it can claim, where anybody beat the baseline in the race. */
+  readonly claimed?: Claim & { readonly entrant: Entrant };
+  /** Finalists that were within the resolution of the fastest at the end. */
+  readonly close: readonly Entrant[];
+  /** µs of the baseline in the race. */
+  readonly baselineUs: readonly number[];
+  readonly decided: boolean;
+}
+
 /**
  * Runs the race.
  *
@@ -92,56 +103,13 @@ export async function race(options: RaceOptions): Promise<Verdict> {
   const dropouts: Dropout[] = [];
   // The claim needs time too: the race leaves enough for the fewest rounds.
   const goOn = () => !signal.aborted && performance.now() + 2 * FEWEST_ROUNDS * keeper.msPerSample < until;
-  const run = (runners: readonly Runner<Entrant>[], rounds: number) =>
-    timed(runners, rounds, keeper, baseline, dropouts);
+  const { claimed, close, decided, ...raced } = await contest(options, keeper, dropouts, goOn);
 
-  const roundsAtOnce = (contenders: number) => keeper.roundsAtOnce(contenders);
-
-  let field = options.finalists;
-  let base: readonly number[];
-  let ties: readonly Entrant[];
-  let claimed:
-    | { entrant: Entrant; us: number[]; baselineUs: number[]; speedup: number; interval: Interval }
-    | undefined;
-  let decided: boolean;
-  while (true) {
-    const standing = await eliminate({ entrants: [baseline, ...field], run, roundsAtOnce, goOn });
-    const { finishers, runners } = standing;
-    decided = standing.decided;
-    base = runners[0].samples;
-    const close = finishers.filter(({ behind }) => behind <= RESOLUTION).map(({ entrant }) => entrant);
-    ties = close.filter((entrant) => entrant !== baseline);
-    const winner = close[0] === baseline ? undefined : choice(finishers);
-    if (!winner || signal.aborted) break;
-    const ratios = logRatios(base, winner.samples);
-    const deviation = ratios.length >= FEWEST_ROUNDS ? robustDeviation(ratios) : noise?.deviation ?? 0;
-    const { entrant } = winner;
-    try {
-      const rounds = claimRounds(deviation, (until - performance.now()) / (2 * keeper.msPerSample));
-      const claim = await measureClaim(baseline.config, entrant.config, rounds, keeper);
-      const check = await options.check?.(entrant.config);
-      if (check?.ok !== false) {
-        claimed = { entrant, ...claim };
-        break;
-      }
-      dropouts.push({
-        config: entrant.config,
-        outcome: "wrong",
-        message: check.why ?? "wrong when it was checked again",
-      });
-    } catch (error) {
-      if (!(error instanceof WorkerFailure)) throw error;
-      dropouts.push({ config: entrant.config, outcome: error.outcome, message: firstLine(error) });
-    }
-    // Those who lost to it lost to nothing: they race again, without it.
-    field = field.filter(({ config }) => !dropouts.some((dropout) => dropout.config === config));
-  }
-
-  const winner = claimed !== undefined && claimed.interval[0] > 1 + (noise?.bias ?? 0) ? claimed : undefined;
-  const baselineUs = claimed?.baselineUs ?? await enough(base, baseline, keeper, goOn);
-  const entrant = winner?.entrant ?? baseline;
-  const samples = winner?.us ?? baselineUs;
-  const own = medianInterval(samples);
+  const tuned = claimed !== undefined && claimed.interval[0] > 1 + (noise?.bias ?? 0) ? claimed : undefined;
+  const baselineUs = claimed?.baselineUs ?? await enough(raced.baselineUs, baseline, keeper, goOn);
+  const entrant = tuned?.entrant ?? baseline;
+  const samples = tuned?.us ?? baselineUs;
+  const { median: us, interval } = medianInterval(samples);
   const warnings = [
     ...keeper.warnings,
     ...dropouts.map(({ config, outcome, message }) =>
@@ -150,19 +118,19 @@ export async function race(options: RaceOptions): Promise<Verdict> {
     ...(decided ? [] : ["undecided: time ran out before the race was over"]),
   ];
   return {
-    chosen: winner ? "tuned" : "baseline",
+    chosen: tuned ? "tuned" : "baseline",
     config: entrant.config,
-    us: own.median,
-    interval: own.interval,
+    us,
+    interval,
     samples: samples.length,
     baselineConfig: baseline.config,
     baselineUs: median([...baselineUs]),
-    speedup: winner?.speedup ?? 1,
-    speedupInterval: winner?.interval ?? [1, 1],
+    speedup: tuned?.speedup ?? 1,
+    speedupInterval: tuned?.interval ?? [1, 1],
     relError: entrant.relError ?? NaN,
     errors: entrant.errors,
     workspaceBytes: entrant.workspaceBytes,
-    ties: winner ? ties.filter((tie) => tie !== entrant).map(({ config }) => config) : [],
+    ties: tuned ? close.filter((tie) => tie !== entrant && tie !== baseline).map(({ config }) => config) : [],
     ...(noise && { noiseFloor: noise.floor }),
     dropouts,
     raceSamples: keeper.samples,
@@ -172,12 +140,55 @@ export async function race(options: RaceOptions): Promise<Verdict> {
   };
 }
 
-/** Of those that no sample tells from the first, the one with the least workspace; then the order of their names. */
-function choice(finishers: readonly (Runner<Entrant> & { behind: number })[]): Runner<Entrant> | undefined {
+/** Races until a winner could be timed and checked once more, or the baseline is as fast as any. */
+async function contest(
+  { baseline, finalists, check, until, signal }: RaceOptions,
+  keeper: Timekeeper,
+  dropouts: Dropout[],
+  goOn: () => boolean,
+): Promise<Outcomes> {
+  const run = (runners: readonly Runner<Entrant>[], rounds: number) =>
+    timed(runners, rounds, keeper, baseline, dropouts);
+  const roundsAtOnce = (contenders: number) => keeper.roundsAtOnce(contenders);
+  while (true) {
+    // Those who lost to a dropout lost to nothing: they race again, without it.
+    const field = finalists.filter(({ config }) => !dropouts.some((dropout) => dropout.config === config));
+    if (field.length === 0) return { close: [], baselineUs: [], decided: true };
+    const { finishers, runners, decided } = await eliminate({
+      entrants: [baseline, ...field],
+      run,
+      roundsAtOnce,
+      goOn,
+    });
+    const baselineUs = runners[0].samples;
+    const close = finishers.filter(({ behind }) => behind <= RESOLUTION).map(({ entrant }) => entrant);
+    const winner = choice(finishers, baseline);
+    if (winner.entrant === baseline || signal.aborted) return { close, baselineUs, decided };
+    const ratios = logRatios(baselineUs, winner.samples);
+    const deviation = ratios.length >= FEWEST_ROUNDS ? robustDeviation(ratios) : baseline.noise?.deviation ?? 0;
+    const { entrant } = winner;
+    const drop = (outcome: Outcome, message: string) => dropouts.push({ config: entrant.config, outcome, message });
+    try {
+      const rounds = claimRounds(deviation, (until - performance.now()) / (2 * keeper.msPerSample));
+      const claim = await measureClaim(baseline.config, entrant.config, rounds, keeper);
+      const checked = await check?.(entrant.config);
+      if (checked?.ok !== false) return { claimed: { ...claim, entrant }, close, baselineUs, decided };
+      drop("wrong", checked.why ?? `relative error ${checked.relError}`);
+    } catch (error) {
+      if (!(error instanceof WorkerFailure)) throw error;
+      drop(error.outcome, firstLine(error));
+    }
+  }
+}
+
+/** Of those that no sample tells from the first: the baseline, else the least workspace, else the first by name. */
+function choice(finishers: readonly (Runner<Entrant> & { behind: number })[], baseline: Entrant): Runner<Entrant> {
   // Half the resolution: with what the intervals leave open, no choice among these costs more than the whole.
-  return finishers.filter(({ behind }) => behind <= RESOLUTION / 2).sort(({ entrant: a }, { entrant: b }) =>
-    a.workspaceBytes - b.workspaceBytes || (configKey(a.config) < configKey(b.config) ? -1 : 1)
-  )[0];
+  const tied = finishers.filter(({ behind }) => behind <= RESOLUTION / 2);
+  return tied.find(({ entrant }) => entrant === baseline) ??
+    tied.sort(({ entrant: a }, { entrant: b }) =>
+      a.workspaceBytes - b.workspaceBytes || (configKey(a.config) < configKey(b.config) ? -1 : 1)
+    )[0];
 }
 
 /** Adds rounds to the runners. Where that fails, finds who is to blame by timing each alone, and names them. */

@@ -115,6 +115,12 @@ Deno.test("race() gives the next best where the winner's output is wrong when it
   deepStrictEqual(verdict.dropouts, [{ config: { n: 1 }, outcome: "wrong", message: "relative error 0.5" }]);
 });
 
+Deno.test("race() keeps a baseline that is as fast as any to within half a percent", async () => {
+  const { time } = device([100, 99.9]);
+  const verdict = await race({ ...options, baseline: entrant(0, 5000), finalists: [entrant(1)], time });
+  strictEqual(verdict.chosen, "baseline");
+});
+
 Deno.test("race() that runs out of time says that it is undecided", async () => {
   const { time } = device([100, 80, 80.1]);
   const verdict = await race({
