@@ -10,6 +10,9 @@ import { logRatios, robustDeviation } from "./statistics.ts";
 const FEWEST = 4;
 const MOST = 24;
 
+/** Scratch memory that those beyond the fewest may add up to: all who race are in the device's memory at once. */
+const WORKSPACE_BYTES = 2e9;
+
 /** Standard errors that a candidate may have been unlucky by. */
 const UNLUCKY = 3;
 
@@ -19,6 +22,7 @@ export interface Searched {
   readonly cost?: number;
   readonly samples: readonly number[];
   readonly baselineSamples: readonly number[];
+  readonly workspaceBytes: number;
 }
 
 /** The centre of a candidate's time as a share of the baseline's, paired by rounds. */
@@ -26,13 +30,16 @@ export function costOf(samples: readonly number[], baselineSamples: readonly num
   return Math.exp(median(logRatios(samples, baselineSamples)));
 }
 
-/** Those whose interval reaches the best one's, the fastest first: 4 to 24 of them. */
+/** Those whose interval reaches the best one's, the fastest first: 4 to 24 of them, as far as they fit into memory. */
 export function finalistsOf<R extends Searched>(rows: Iterable<R>): R[] {
   const timed = [...rows].filter((row) => row.cost !== undefined).sort((a, b) => a.cost! - b.cost!);
   const deviation = pooledDeviation(timed);
   const error = ({ samples }: R) => UNLUCKY * 1.2533 * deviation / Math.sqrt(Math.max(1, samples.length));
   const reach = Math.min(...timed.map((row) => row.cost! * Math.exp(error(row))));
-  return timed.filter((row, i) => i < FEWEST || row.cost! * Math.exp(-error(row)) <= reach).slice(0, MOST);
+  let bytes = 0;
+  const races = (row: R, i: number) =>
+    i < FEWEST || (row.cost! * Math.exp(-error(row)) <= reach && (bytes += row.workspaceBytes) <= WORKSPACE_BYTES);
+  return timed.filter(races).slice(0, MOST);
 }
 
 /** The deviation of one round's log ratio: noise is the device's, so all candidates tell of it together. */

@@ -4,9 +4,9 @@ import { costOf, finalistsOf } from "./finalists.ts";
 const BASELINE = [100, 101, 99, 100, 100];
 
 /** A candidate whose rounds spread by `spread` around `cost`. */
-function row(cost: number, spread: number) {
+function row(cost: number, spread: number, workspaceBytes = 1000) {
   const samples = [-1, 1, 0, 2, -2].map((step, i) => BASELINE[i] * cost * (1 + spread * step));
-  return { cost: costOf(samples, BASELINE), samples, baselineSamples: BASELINE };
+  return { cost: costOf(samples, BASELINE), samples, baselineSamples: BASELINE, workspaceBytes };
 }
 
 const costs = (rows: { cost?: number }[]) => rows.map(({ cost }) => Number(cost!.toFixed(2)));
@@ -22,8 +22,14 @@ Deno.test("finalistsOf() takes all that noise may have kept from being the best,
   strictEqual(finalistsOf(many.map((cost) => row(cost, 0.03))).length, 24);
 });
 
+Deno.test("finalistsOf() takes no more than fit into the device's memory together, but four in any case", () => {
+  const close = Array.from({ length: 10 }, (_, i) => 0.8 + 0.005 * i);
+  strictEqual(finalistsOf(close.map((cost) => row(cost, 0.03, 0.9e9))).length, 6);
+  strictEqual(finalistsOf(close.map((cost) => row(cost, 0.03, 9e9))).length, 4);
+});
+
 Deno.test("finalistsOf() passes over candidates that failed", () => {
-  const failed = { samples: [], baselineSamples: [] };
+  const failed = { samples: [], baselineSamples: [], workspaceBytes: 0 };
   deepStrictEqual(finalistsOf([failed]), []);
   strictEqual(finalistsOf([failed, row(1, 0.01), failed]).length, 1);
 });
