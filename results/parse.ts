@@ -272,9 +272,11 @@ const readEvidence: Read<Evidence> = fields<Evidence>({
   kvtune: shortText,
   date,
   command: longText,
+  noiseFloor: notNegative,
+  seed: integer(0, Number.MAX_SAFE_INTEGER),
   readings: map(NAME, NAME_RULE, MAX_FIELDS, () => reading),
   warnings: texts,
-}, ["readings", "warnings"]);
+}, ["noiseFloor", "seed", "readings", "warnings"]);
 
 const readResults: Read<Results> = fields<Results>({
   $schema: longText,

@@ -78,6 +78,10 @@ export interface Evidence {
   readonly date: string;
   /** The command that measures it again. */
   readonly command: string;
+  /** The largest difference between two entries of the baseline itself (A/A) that its 95 % interval leaves open, a share. */
+  readonly noiseFloor?: number;
+  /** Seed of the inputs. */
+  readonly seed?: number;
   /** What the device said of itself just after the samples, by name with its unit: `smClockMhz`, `powerW`, … */
   readonly readings?: Readonly<Record<string, number | string>>;
   /** Reasons to doubt the times, one line each: a busy or throttling device. Absent where there were none. */

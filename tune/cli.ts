@@ -6,10 +6,12 @@
 import { Command } from "@commander-js/extra-typings";
 import { CommanderError } from "commander";
 import { BACKENDS, type Backends } from "./backends.ts";
+import { compareCommand } from "./commands/compare.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { sweepCommand } from "./commands/sweep.ts";
+import { verifyCommand } from "./commands/verify.ts";
 import { FailureError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
@@ -21,6 +23,8 @@ function program(backends: Backends) {
     .showSuggestionAfterError()
     .addCommand(sweepCommand(backends), { isDefault: true })
     .addCommand(resumeCommand(backends))
+    .addCommand(verifyCommand(backends))
+    .addCommand(compareCommand())
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends));
   for (const command of [root, ...root.commands] as unknown as Command[]) {

@@ -33,6 +33,7 @@ Deno.test(
     const evidence = results.evidence["4"]["256"];
     match(evidence.command, /^deno run tune sweep .*--contexts 256 /);
     ok(evidence.speedupInterval[0] > 1 && evidence.chosen === "tuned");
+    ok(evidence.noiseFloor! < 0.001 && evidence.seed === 1, "the simulated device is quiet");
   }),
 );
 
@@ -73,7 +74,9 @@ Deno.test(
 Deno.test("tune --help lists the commands, tune sweep --help the options", async () => {
   const help = await simulated(["--help"]);
   strictEqual(help.code, 0);
-  for (const command of ["sweep", "resume", "devices", "doctor"]) match(help.stdout, new RegExp(`^  ${command}`, "m"));
+  for (const command of ["sweep", "resume", "verify", "compare", "devices", "doctor"]) {
+    match(help.stdout, new RegExp(`^  ${command}`, "m"));
+  }
   const { stdout } = await simulated(["sweep", "--help"]);
   for (
     const option of [

@@ -4,14 +4,12 @@
  * @module
  */
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
-import { type CandidateContext, failedRow, measureCandidate, SAMPLE_US, tryBaseline } from "./candidate.ts";
+import { type CandidateContext, failedRow, measureCandidate, retried, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
+import { finalistsOf } from "./measure/finalists.ts";
 import { race, type Verdict } from "./measure/race.ts";
 import type { StrategyFactory } from "./search/strategy.ts";
-
-/** Candidates that race for the verdict. */
-const FINALISTS = 4;
 
 /** What a task works with. */
 export interface TaskContext extends CandidateContext {
@@ -57,10 +55,7 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const exhausted = await search(context, key, baseline, rows);
   context.signal.throwIfAborted();
 
-  const finalists = [...rows.values()]
-    .filter((row) => row.cost !== undefined && configKey(row.config) !== configKey(baseline))
-    .sort((a, b) => a.cost! - b.cost!)
-    .slice(0, FINALISTS);
+  const finalists = finalistsOf([...rows.values()].filter((row) => configKey(row.config) !== configKey(baseline)));
   const known = journal.verdict(key) as { rows: number; verdict: Verdict } | undefined;
   if (known?.rows === rows.size) return { verdict: known.verdict, candidates: rows, exhausted };
 
@@ -68,8 +63,11 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const verdict = await race({
     baseline: { config: baseline, ...tested, workspaceBytes: implementation.workspaceBytes(problem, baseline, device) },
     finalists,
-    time: (configs, rounds) =>
-      context.workbench.time(configs, { samples: rounds, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache }),
+    time: (configs, samples) =>
+      retried(() =>
+        context.workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache })
+      ),
+    check: async (config) => (await retried(() => context.workbench.try(config))).check,
     until: context.raceUntil,
     signal: context.signal,
   });

@@ -43,6 +43,7 @@ Deno.test({
       const seen = [];
       for (const smCount of [undefined, 64, 66]) {
         const device = await cuda.open(0, { smCount });
+        assert.match(device.info.toolchain!, /^NVRTC \d+\.\d+$/);
         seen.push(device.info, device.readings().values.powerW);
         device.close();
       }

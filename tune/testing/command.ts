@@ -1,7 +1,7 @@
 /** Runs kvtune's command line and its workers in processes of their own, for tests. */
 import type { WorkerCommand } from "../worker/host.ts";
 import { BACKENDS } from "../backends.ts";
-import type { SimulationPlan } from "./simulated_worker.ts";
+import type { SimulationPlan } from "./simulated_device.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 

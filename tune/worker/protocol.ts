@@ -12,8 +12,21 @@ import type { Check } from "../../kernels/kernel.ts";
 import type { Clock, DeviceInfo, DeviceReadings, TimeOptions } from "../../kernels/devices/device.ts";
 import type { Config } from "../../kernels/space.ts";
 
-/** What became of a candidate. */
-export const OUTCOMES = ["ok", "constraint", "compile", "runtime", "wrong", "timeout", "crash"] as const;
+/**
+ * What became of a candidate. `compile`: no valid pipeline; `runtime`: an error as it ran; `memory`: the device has too
+ * little of it; `timeout`: it hung; `lost`: the device was lost; `crash`: its worker died.
+ */
+export const OUTCOMES = [
+  "ok",
+  "constraint",
+  "compile",
+  "runtime",
+  "memory",
+  "wrong",
+  "timeout",
+  "lost",
+  "crash",
+] as const;
 /** What became of a candidate: failure is data. */
 export type Outcome = typeof OUTCOMES[number];
 

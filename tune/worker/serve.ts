@@ -9,7 +9,9 @@ import {
   BuildError,
   type BuiltProgram,
   type DeviceBackend,
+  DeviceLostError,
   type DeviceSession,
+  MemoryError,
   type OpenDevice,
 } from "../../kernels/devices/device.ts";
 import type { Implementation, Kernel, Reference } from "../../kernels/kernel.ts";
@@ -163,7 +165,7 @@ export async function serve(
       await send({ id, ok });
     } catch (error) {
       const failure: FailureReply = {
-        outcome: error instanceof Failure ? error.outcome : error instanceof BuildError ? "compile" : outcomeOf(at),
+        outcome: outcomeOf(error, at),
         message: error instanceof Error ? error.message : String(error),
         fatal: isFatal(error),
       };
@@ -175,9 +177,12 @@ export async function serve(
   device?.open.close();
 }
 
-/** An error that nobody classified belongs to the phase it came in. */
-function outcomeOf(phase: Phase): Outcome {
-  return phase === "compile" ? "compile" : "runtime";
+function outcomeOf(error: unknown, phase: Phase): Outcome {
+  if (error instanceof Failure) return error.outcome;
+  if (error instanceof DeviceLostError) return "lost";
+  if (error instanceof MemoryError) return "memory";
+  // An error that nobody classified belongs to the phase it came in.
+  return error instanceof BuildError || phase === "compile" ? "compile" : "runtime";
 }
 
 const encoder = new TextEncoder();

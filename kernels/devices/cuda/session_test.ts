@@ -167,7 +167,7 @@ Deno.test({
     device.stub.fail("cuMemAlloc_v2", 2);
     await assert.rejects(
       device.session.build(program(1)),
-      /^BuildError: Cannot allocate 4000 bytes for out: CUDA_ERROR_OUT_OF_MEMORY/,
+      /^MemoryError: Cannot allocate 4000 bytes for out: CUDA_ERROR_OUT_OF_MEMORY/,
     );
   },
 });
