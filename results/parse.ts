@@ -2,10 +2,12 @@
  * Reads results files that anyone may have written: nothing is evaluated, everything is bounded and checked.
  *
  * `schema.json` says the same of each value by itself. Beyond it, this checks what relates values to each other: that
- * `configs` and `evidence` have the same sizes, that intervals are in order, and that the whole is small.
+ * `configs` and `evidence` have the same sizes, that intervals are in order, that parameters are those of the kernel on the
+ * backend with values that it can have, and that the whole is small.
  *
  * @module
  */
+import { checkParams } from "./check_params.ts";
 import {
   type BySize,
   type Config,
@@ -72,6 +74,7 @@ export function parseResults(json: unknown): Results {
   if (Object.hasOwn(root, "schemaVersion")) version(root.schemaVersion, "schemaVersion");
   const results = readResults(root, "");
   checkSizes(results);
+  checkParams(results);
   return results;
 }
 
