@@ -23,3 +23,4 @@ export { writeResults, type Written } from "./write.ts";
 export { findResults, type FoundResults } from "./find.ts";
 export { INDEX_NAME, INDEX_VERSION, type IndexEntry, loadIndex, parseIndex, type RegistryIndex } from "./registry.ts";
 export { type IndexChanges, refreshIndexes, resultsFiles, writeIndexes } from "./write_index.ts";
+export { type PrunedEntry, pruneResults } from "./prune.ts";

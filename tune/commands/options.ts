@@ -70,3 +70,11 @@ export function parseOnly(text: string, earlier: Record<string, string[]> = {}):
 export function callerPath(path: string): string {
   return resolve(Deno.env.get("INIT_CWD") ?? ".", path);
 }
+
+/** The option of commands that work on a folder of results files. */
+export const RESULTS_OPTION = ["--results <dir>", "folder of the results files", "results"] as const;
+
+/** That folder: the project's own unless the caller named one. */
+export function resultsDir(path: string): string {
+  return path === RESULTS_OPTION[2] ? path : callerPath(path);
+}
