@@ -20,6 +20,8 @@ export interface ServerLimits {
   readonly idleMs: number;
   /** Time for a whole answer to be taken, in ms. */
   readonly answerMs: number;
+  /** Requests of one connection that are not answered yet; browsers send one at a time. */
+  readonly pipelined: number;
   /** Size of a request's head. */
   readonly headBytes: number;
 }
@@ -30,6 +32,7 @@ export const DEFAULT_LIMITS: ServerLimits = {
   headMs: 5000,
   idleMs: 10_000,
   answerMs: 60_000,
+  pipelined: 16,
   headBytes: 8192,
 };
 
@@ -52,6 +55,13 @@ export interface RunningServer extends AsyncDisposable {
   close(): Promise<void>;
 }
 
+/** One client's connection. */
+interface Connection {
+  /** Requests that are being answered. */
+  unanswered: number;
+  readonly closed: Promise<void>;
+}
+
 /** Written at once at most, so that a slow client holds no more than this of the server's memory. */
 const CHUNK = 64 * 1024;
 
@@ -63,8 +73,8 @@ const CHUNK = 64 * 1024;
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const limits = options.limits ?? DEFAULT_LIMITS;
   const files = new FolderFiles(options.dir);
-  const sockets = new Set<Socket>();
-  const metrics = serverMetrics({ connections: () => sockets.size, cachedBytes: () => files.bytes });
+  const connections = new Map<Socket, Connection>();
+  const metrics = serverMetrics({ connections: () => connections.size, cachedBytes: () => files.bytes });
   const respond = responder(files, { maxAge: options.maxAge, metrics: metrics.text });
 
   const server = createServer({
@@ -75,13 +85,18 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     connectionsCheckingInterval: Math.max(50, limits.headMs / 10),
   }, (request, response) => void answer(request, response));
 
+  const refuse = (socket: Socket, why: string) => {
+    metrics.refused(why);
+    socket.destroy();
+  };
+
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
+    const { socket, method = "", url: target = "", headers } = request;
+    const connection = connections.get(socket);
+    if (connection === undefined || socket.destroyed) return;
+    if (++connection.unanswered > limits.pipelined) return refuse(socket, "too many at once");
     const start = performance.now();
-    const deadline = setTimeout(() => {
-      metrics.refused("slow reader");
-      response.destroy();
-    }, limits.answerMs);
-    const { method = "", url: target = "", headers } = request;
+    const deadline = setTimeout(() => refuse(socket, "slow reader"), limits.answerMs);
     let given: Answer;
     try {
       given = await respond({ method, target, headers });
@@ -92,23 +107,28 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const length = given.status === 204 || given.status === 304 ? {} : { "content-length": String(given.body.length) };
     response.writeHead(given.status, { ...given.headers, ...length });
     const body = method === "HEAD" ? given.body.subarray(0, 0) : given.body;
-    await send(response, body).finally(() => clearTimeout(deadline));
-    metrics.answered(method, given.status, (performance.now() - start) / 1e3, body.length);
+    await send(response, body, connection);
+    clearTimeout(deadline);
+    connection.unanswered--;
+    if (!socket.destroyed) metrics.answered(method, given.status, (performance.now() - start) / 1e3, body.length);
   };
 
   server.on("connection", (socket: Socket) => {
-    if (sockets.size >= limits.connections) {
-      metrics.refused("too many");
-      socket.destroy();
-      return;
-    }
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
-    socket.setTimeout(limits.idleMs, () => socket.destroy());
+    if (connections.size >= limits.connections) return refuse(socket, "too many");
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    const connection = { unanswered: 0, closed };
+    connections.set(socket, connection);
+    socket.on("close", () => {
+      connections.delete(socket);
+      resolve();
+    });
+    socket.setTimeout(limits.idleMs, () => {
+      if (connection.unanswered > 0) refuse(socket, "slow reader");
+      else socket.destroy();
+    });
   });
   server.on("clientError", (error: Error & { code?: string }, socket: Socket) => {
-    metrics.refused(REFUSALS[error.code ?? ""] ?? "malformed");
-    socket.destroy();
+    refuse(socket, REFUSALS[error.code ?? ""] ?? "malformed");
   });
 
   await new Promise<void>((resolve, reject) => {
@@ -122,7 +142,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     closing ??= new Promise<void>((resolve) => {
       server.close(() => resolve());
       server.closeIdleConnections();
-      const last = setTimeout(() => sockets.forEach((socket) => socket.destroy()), 1000);
+      const last = setTimeout(() => connections.forEach((_, socket) => socket.destroy()), 1000);
       server.once("close", () => clearTimeout(last));
     });
   return { url: `http://${hostname}:${port}/`, close, [Symbol.asyncDispose]: close };
@@ -134,10 +154,11 @@ const REFUSALS: Readonly<Record<string, string>> = {
   ECONNRESET: "reset",
 };
 
-/** Writes a body piece by piece, as fast as the client takes it. */
-async function send(response: ServerResponse, body: Uint8Array): Promise<void> {
-  const closed = new Promise<void>((resolve) => response.once("close", resolve));
-  for (let at = 0; at < body.length && !response.destroyed; at += CHUNK) {
+/** Writes a body piece by piece, as fast as the client takes it, for as long as it is there. */
+async function send(response: ServerResponse, body: Uint8Array, { closed }: Connection): Promise<void> {
+  let open = true;
+  closed.then(() => open = false);
+  for (let at = 0; at < body.length && open; at += CHUNK) {
     if (response.write(body.subarray(at, at + CHUNK))) continue;
     await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
   }
