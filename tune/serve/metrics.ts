@@ -46,6 +46,7 @@ export function serverMetrics(read: { connections: () => number; cachedBytes: ()
     });
   gauge("kvtune_http_connections", "Open connections", read.connections);
   gauge("kvtune_cached_bytes", "Bytes of files held in memory", read.cachedBytes);
+  gauge("process_resident_memory_bytes", "Memory of the server's process", () => Deno.memoryUsage().rss);
   return {
     answered(method, status, time, length) {
       requests.inc({ method: METHODS.includes(method) ? method : "other", status: String(status) });

@@ -59,6 +59,7 @@ export interface RunningServer extends AsyncDisposable {
 interface Connection {
   /** Requests that are being answered. */
   unanswered: number;
+  open: boolean;
   readonly closed: Promise<void>;
 }
 
@@ -93,7 +94,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const { socket, method = "", url: target = "", headers } = request;
     const connection = connections.get(socket);
-    if (connection === undefined || socket.destroyed) return;
+    if (!connection?.open) return;
     if (++connection.unanswered > limits.pipelined) return refuse(socket, "too many at once");
     const start = performance.now();
     const deadline = setTimeout(() => refuse(socket, "slow reader"), limits.answerMs);
@@ -110,16 +111,17 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     await send(response, body, connection);
     clearTimeout(deadline);
     connection.unanswered--;
-    if (!socket.destroyed) metrics.answered(method, given.status, (performance.now() - start) / 1e3, body.length);
+    if (connection.open) metrics.answered(method, given.status, (performance.now() - start) / 1e3, body.length);
   };
 
   server.on("connection", (socket: Socket) => {
     if (connections.size >= limits.connections) return refuse(socket, "too many");
     const { promise: closed, resolve } = Promise.withResolvers<void>();
-    const connection = { unanswered: 0, closed };
+    const connection: Connection = { unanswered: 0, open: true, closed };
     connections.set(socket, connection);
     socket.on("close", () => {
       connections.delete(socket);
+      connection.open = false;
       resolve();
     });
     socket.setTimeout(limits.idleMs, () => {
@@ -155,12 +157,10 @@ const REFUSALS: Readonly<Record<string, string>> = {
 };
 
 /** Writes a body piece by piece, as fast as the client takes it, for as long as it is there. */
-async function send(response: ServerResponse, body: Uint8Array, { closed }: Connection): Promise<void> {
-  let open = true;
-  closed.then(() => open = false);
-  for (let at = 0; at < body.length && open; at += CHUNK) {
+async function send(response: ServerResponse, body: Uint8Array, connection: Connection): Promise<void> {
+  for (let at = 0; at < body.length && connection.open; at += CHUNK) {
     if (response.write(body.subarray(at, at + CHUNK))) continue;
-    await Promise.race([new Promise((resolve) => response.once("drain", resolve)), closed]);
+    await Promise.race([new Promise((resolve) => response.once("drain", resolve)), connection.closed]);
   }
   response.end();
 }
