@@ -19,8 +19,11 @@ export interface LoadOptions {
 /** A status that is no success. */
 export class StatusError extends Error {
   override readonly name = "StatusError";
-  constructor(readonly status: number, statusText: string) {
+  readonly status: number; // no parameter property: a Node that strips types takes none
+
+  constructor(status: number, statusText: string) {
     super(`the status is ${`${status} ${statusText}`.trim()}, expected 200 OK`);
+    this.status = status;
   }
 
   /** Whether it says that there is no such file. A bucket that may not be listed says 403. */
