@@ -4,7 +4,7 @@ import { INDEX_NAME, writeIndexes } from "../../results/mod.ts";
 import { FailureError, firstLine } from "../errors.ts";
 import { bytesText } from "../report/format.ts";
 import { tableText } from "../report/table.ts";
-import { RESULTS_OPTION, resultsDir } from "./options.ts";
+import { existingResultsDir, RESULTS_OPTION } from "./options.ts";
 
 /** Adds the command. */
 export function indexCommand() {
@@ -14,7 +14,7 @@ export function indexCommand() {
     .option("--check", "write nothing, and fail where an index is not up to date")
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async ({ results, check = false, json }) => {
-      const { index, outdated } = await writeIndexes(resultsDir(results), { dryRun: check }).catch((error) => {
+      const { index, outdated } = await writeIndexes(existingResultsDir(results), { dryRun: check }).catch((error) => {
         throw new FailureError(firstLine(error));
       });
       const files = Object.entries(index.files);

@@ -1,6 +1,6 @@
 /** `tune merge`: other results into a folder. */
 import { Command } from "@commander-js/extra-typings";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { type MergedEntry, resultsFiles, writeResults, type Written } from "../../results/mod.ts";
 import { FailureError, firstLine } from "../errors.ts";
 import { isUrl, resultsFrom } from "../remote/source.ts";
@@ -26,7 +26,7 @@ export function mergeCommand() {
         );
       }
       if (json) console.log(JSON.stringify(written, null, 2));
-      else console.log(mergeText(written));
+      else console.log(mergeText(resultsDir(results), written));
     });
 }
 
@@ -39,10 +39,10 @@ async function filesOf(source: string): Promise<string[]> {
   return files.map((file) => join(source, file));
 }
 
-function mergeText(written: readonly Written[]): string {
+function mergeText(dir: string, written: readonly Written[]): string {
   const rows = written.flatMap(({ path, added, replaced, kept }) => {
     const row = (what: string) => ({ smCount, contextLen, why }: MergedEntry) => [
-      path,
+      relative(dir, path),
       String(smCount),
       String(contextLen),
       what,

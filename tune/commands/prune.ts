@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "commander";
 import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { type PrunedFile, pruneFolder } from "../prune.ts";
 import { tableText } from "../report/table.ts";
-import { RESULTS_OPTION, resultsDir } from "./options.ts";
+import { existingResultsDir, RESULTS_OPTION } from "./options.ts";
 
 /** Adds the command. */
 export function pruneCommand() {
@@ -20,9 +20,11 @@ export function pruneCommand() {
       if (!stale && !before && !untuned) {
         throw new UsageError("Cannot prune without a rule: expected --stale, --before or --untuned");
       }
-      const files = await pruneFolder(resultsDir(results), { stale, before, untuned }, { dryRun }).catch((error) => {
-        throw new FailureError(firstLine(error));
-      });
+      const files = await pruneFolder(existingResultsDir(results), { stale, before, untuned }, { dryRun }).catch(
+        (error) => {
+          throw new FailureError(firstLine(error));
+        },
+      );
       console.log(json ? JSON.stringify({ dryRun, files }, null, 2) : pruneText(files, dryRun));
     });
 }

@@ -2,8 +2,8 @@
 import { Command } from "@commander-js/extra-typings";
 import { InvalidArgumentError } from "commander";
 import { INDEX_NAME } from "../../results/mod.ts";
-import { FailureError, UsageError } from "../errors.ts";
-import { RESULTS_OPTION, resultsDir, wholeNumber } from "./options.ts";
+import { FailureError } from "../errors.ts";
+import { existingResultsDir, RESULTS_OPTION, wholeNumber } from "./options.ts";
 
 /** Adds the command. */
 export function serveCommand() {
@@ -14,12 +14,7 @@ export function serveCommand() {
     .option("--port <n>", "the port to listen on; 0 for any free one", wholeNumber(0, 65_535), 8000)
     .option("--max-age <seconds>", "for how long clients may keep a file", wholeNumber(0, 31_536_000), 300)
     .action(async ({ results, host, port, maxAge }) => {
-      const dir = await Deno.realPath(resultsDir(results)).catch(() => {
-        throw new UsageError(`Cannot serve --results "${results}": no such folder`);
-      });
-      if (!(await Deno.stat(dir)).isDirectory) {
-        throw new UsageError(`Cannot serve --results "${results}": it is a file, expected a folder`);
-      }
+      const dir = await Deno.realPath(existingResultsDir(results));
       const hasIndex = await Deno.stat(`${dir}/${INDEX_NAME}`).then(() => true, () => false);
       if (!hasIndex) console.error(`No ${INDEX_NAME} in it: deno run tune index --results ${results} makes one`);
       await serveApart({ dir, hostname: host, port, maxAge }, (url) => console.log(`Serving ${results} at ${url}`));

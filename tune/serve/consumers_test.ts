@@ -57,13 +57,9 @@ async function available(command: string): Promise<boolean> {
 }
 
 const [node, python, chromium] = await Promise.all(["node", "python3", "chromium"].map(available));
-const nodeVersion = node ? Number((await run("node", ["--version"])).match(/^v(\d+)/)![1]) : 0;
-const stripsTypes = nodeVersion >= 23;
+const stripsTypes = node && (await run("node", ["-p", "process.features.typescript"])).startsWith("strip");
 if (node && !stripsTypes) {
-  console.warn(
-    `%cSKIPPED: Node ${nodeVersion} does not strip types, so that mod.ts is not imported into it`,
-    "color: red",
-  );
+  console.warn("%cSKIPPED: this Node does not strip types, so that mod.ts is not imported into it", "color: red");
 }
 
 async function inDeno(folder: string, words: string): Promise<string> {
