@@ -42,6 +42,16 @@
  */
 export { decodeE4M3, decodeE4M3Array, E4M3_MAX, encodeE4M3, encodeE4M3Array } from "./kernels/fp8.ts";
 export { kvSplitsCap, type KvSplitsQuery, numKvSplits } from "./kernels/mla_decode/kv_splits.ts";
+export type {
+  ChoiceDomain,
+  ConfigIn,
+  IntegerDomain,
+  ParamDomain,
+  ParamDomains,
+  ShapeDomain,
+  ValueIn,
+} from "./kernels/param_domain.ts";
+export { KERNEL_PARAMS } from "./kernels/params.ts";
 export { findResults, type FoundResults } from "./results/find.ts";
 export { type LoadOptions, loadResults } from "./results/load.ts";
 export {

@@ -10,18 +10,23 @@ import type { ParamValue } from "./space.ts";
 
 /** Whole numbers from `min` to `max`, multiples of `step` (1 where absent). */
 export interface IntegerDomain {
+  /** The least. */
   readonly min: number;
+  /** The largest. */
   readonly max: number;
+  /** What all are multiples of. */
   readonly step?: number;
 }
 
 /** One of some values. */
 export interface ChoiceDomain {
+  /** All of them. */
   readonly oneOf: readonly ParamValue[];
 }
 
 /** Two whole numbers from 1 up with an `x` between: "4x8". */
 export interface ShapeDomain {
+  /** How the two are written. */
   readonly shape: "AxB";
 }
 

@@ -11,6 +11,7 @@ import type { Results } from "./types.ts";
 
 /** Results, and whose they are. */
 export interface FoundResults {
+  /** The file, checked. */
   readonly results: Results;
   /** Where they are from. */
   readonly url: string;

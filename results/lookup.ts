@@ -52,6 +52,7 @@ export interface MeasuredLookup<C extends Config = Config> {
   readonly between?: readonly [Size, Size];
   /** Octaves from the size asked for to `from`: √(log₂²(SM ratio) + log₂²(length ratio)); 0 where exact. */
   readonly distance: number;
+  /** How far to trust it. */
   readonly confidence: Confidence;
   /** Parameters that the table lacks, and that the formula gave. */
   readonly filled: readonly string[];
@@ -63,9 +64,13 @@ export interface FormulaLookup<C extends Config = Config> {
   readonly match: "formula";
   /** The parameters that have a served default; none for a kernel that is served nowhere. */
   readonly config: Partial<C>;
+  /** No size was measured. */
   readonly from?: undefined;
+  /** No sizes were measured. */
   readonly between?: undefined;
+  /** There is nothing to be far from. */
   readonly distance?: undefined;
+  /** A formula knows nothing of the kernel that runs. */
   readonly confidence: "low";
   /** The names in `config`. */
   readonly filled: readonly string[];

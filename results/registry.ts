@@ -29,8 +29,11 @@ export const INDEX_VERSION = 1;
 export interface IndexEntry {
   /** Of the file's bytes: 64 hex digits. */
   readonly sha256: string;
+  /** The file's size. */
   readonly bytes: number;
+  /** For example `mla_decode`. */
   readonly kernel: string;
+  /** `webgpu`, `cuda` or `triton`. */
   readonly backend: string;
   /** The device's name. */
   readonly device: string;
@@ -49,7 +52,7 @@ export interface IndexEntry {
 /** An index. */
 export interface RegistryIndex {
   /** Readers refuse a version that they do not know. */
-  readonly schemaVersion: typeof INDEX_VERSION;
+  readonly schemaVersion: 1;
   /** By path below the index's own folder, with `/` between parts. */
   readonly files: Readonly<Record<string, IndexEntry>>;
 }

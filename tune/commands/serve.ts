@@ -51,7 +51,12 @@ async function serveApart(
   const end = () => void server.stdin.close().catch(() => {});
   Deno.addSignalListener("SIGINT", end);
   Deno.addSignalListener("SIGTERM", end);
-  for await (const line of server.stdout.pipeThrough(new TextDecoderStream())) listening(JSON.parse(line).url);
+  let why = "the server's process ended";
+  for await (const line of server.stdout.pipeThrough(new TextDecoderStream())) {
+    const { url, error } = JSON.parse(line);
+    if (url !== undefined) listening(url);
+    else why = error;
+  }
   const { success } = await server.status;
-  if (!success) throw new FailureError(`Cannot serve on ${host}:${options.port}`);
+  if (!success) throw new FailureError(`Cannot serve on ${host}:${options.port}: ${why}`);
 }

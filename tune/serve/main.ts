@@ -1,6 +1,6 @@
 /**
  * The server's process, for {@linkcode ../commands/serve.ts}: it may read one folder and listen on one address. It says where
- * it listens in one JSON line, and ends when its input does.
+ * it listens, or why it does not, in one JSON line, and ends when its input does.
  *
  * @module
  */
@@ -16,7 +16,7 @@ if (import.meta.main) {
     await server.close();
     Deno.exit(0);
   } catch (error) {
-    console.error(firstLine(error));
+    console.log(JSON.stringify({ error: firstLine(error) }));
     Deno.exit(1);
   }
 }
