@@ -94,6 +94,21 @@ const WRONG_RELATIONS: [string, unknown, RegExp][] = [
     changed([...EVIDENCE, "interval"], [3, 2]),
     /interval is \[3,2\], expected \[low, high\]/,
   ],
+  [
+    "a tile that the kernel never has",
+    changed([...CONFIG, "BLOCK_N"], 33),
+    /configs\["132"\]\["1024"\].BLOCK_N is 33, expected a multiple of 8 from 8 to 1024, as BLOCK_N of mla_decode on cuda/,
+  ],
+  [
+    "a text for a boolean parameter",
+    changed([...EVIDENCE, "baselineConfig"], { pdl: "yes" }),
+    /evidence\["132"\]\["1024"\].baselineConfig.pdl is "yes", expected true or false/,
+  ],
+  [
+    "a parameter of another backend",
+    changed([...CONFIG, "qk_tile"], "4x4"),
+    /\["1024"\] has the unknown parameter "qk_tile", expected those of mla_decode on cuda: BLOCK_N, num_stages/,
+  ],
   ["a 13th month", changed([...EVIDENCE, "date"], "2026-13-22T00:00:00Z"), /expected an ISO 8601 time that exists/],
 ];
 
