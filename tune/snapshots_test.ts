@@ -71,6 +71,18 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     { name: "json", args: ["doctor", "--json"], stable: firstOnly },
     { name: "error", args: ["doctor", "--json", "--fix"] },
   ],
+  verify: [
+    help("verify"),
+    { name: "error-elsewhere", args: ["verify", "a.json"] },
+    { name: "error-elsewhere-json", args: ["verify", "a.json", "--json"] },
+    { name: "error-missing", args: ["verify", "none.json"] },
+  ],
+  compare: [
+    help("compare"),
+    { name: "table", args: ["compare", "a.json", "b.json"] },
+    { name: "json", args: ["compare", "a.json", "b.json", "--json"], stable: shape },
+    { name: "error-alone", args: ["compare", "a.json"] },
+  ],
   show: [
     help("show"),
     { name: "table", args: ["show", "a.json"] },

@@ -2,9 +2,8 @@
 import { Command } from "@commander-js/extra-typings";
 import { compare } from "../compare.ts";
 import { UsageError } from "../errors.ts";
-import { readResults } from "../read_results.ts";
+import { resultsFrom } from "../remote/source.ts";
 import { compareText } from "../report/compare_table.ts";
-import { sourcePath } from "./options.ts";
 
 /** Adds the command. */
 export function compareCommand() {
@@ -14,7 +13,7 @@ export function compareCommand() {
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async (sources, { json }) => {
       if (sources.length < 2) throw new UsageError(`Cannot compare "${sources[0]}" alone: expected two files or more`);
-      const files = await Promise.all(sources.map((source) => readResults(sourcePath(source))));
+      const files = await Promise.all(sources.map(resultsFrom));
       let comparison;
       try {
         comparison = compare(files);

@@ -67,11 +67,6 @@ export function parseOnly(text: string, earlier: Record<string, string[]> = {}):
   throw new InvalidArgumentError(`"${text}" narrows nothing, expected for example BLOCK_N=32,64`);
 }
 
-/** A results file as the caller means it: a URL as it is, or a path. */
-export function sourcePath(source: string): string {
-  return /^https?:\/\//i.test(source) ? source : callerPath(source);
-}
-
 /** A path as the caller means it: tasks run in the project's folder, wherever they are called from. */
 export function callerPath(path: string): string {
   return resolve(Deno.env.get("INIT_CWD") ?? ".", path);

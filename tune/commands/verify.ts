@@ -2,16 +2,16 @@
 import { Command, Option } from "@commander-js/extra-typings";
 import type { Backends } from "../backends.ts";
 import { FailureError } from "../errors.ts";
-import { readResults } from "../read_results.ts";
+import { resultsFrom, SOURCE_HELP } from "../remote/source.ts";
 import { verifyText } from "../report/verify_table.ts";
 import { verify } from "../verify.ts";
-import { parseDuration, positiveNumber, sourcePath, wholeNumber } from "./options.ts";
+import { parseDuration, positiveNumber, wholeNumber } from "./options.ts";
 
 /** Adds the command. */
 export function verifyCommand(backends: Backends) {
   return new Command("verify")
     .description("measure again what a results file claims, and fail where anything no longer holds")
-    .argument("<file>", "a results file, or its URL")
+    .argument("<file>", SOURCE_HELP)
     .option("--device <n>", "the backend's device of this number (default: the file's model)", wholeNumber(0, 255))
     .addOption(
       new Option("--budget <time>", "time for all entries together, as in 90s, 5m, 1h")
@@ -21,7 +21,7 @@ export function verifyCommand(backends: Backends) {
     .option("--tolerance <percent>", "how far times may move with clocks and temperature", positiveNumber, 10)
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async (file, { device, budget, tolerance, json }) => {
-      const results = await readResults(sourcePath(file));
+      const results = await resultsFrom(file);
       const controller = new AbortController();
       const stop = () => controller.abort();
       Deno.addSignalListener("SIGINT", stop);
