@@ -1,0 +1,378 @@
+// MLA decode, stage 1 for many query heads (64 a block) and an FP8 cache, Hopper (sm_90a): the matrix-bound shape.
+//
+// A block owns 64 query heads and one worker's stretch of the token line.  Rows stay E4M3 in shared memory, as they lie in the cache; every
+// product takes its A operand from registers, converted to f16 on the way, and its B operand (q or P, f16) from shared memory.  So no f16 copy
+// of the cache exists.  Four warpgroups, two roles:
+//   QK (2)   take turns at tiles of 64 tokens: S^T = K q^T (A = 64 tokens' rows by ldmatrix), softmax, P to shared memory [heads][tokens].
+//            While one makes its softmax, the other multiplies.
+//   PV (2)   hold half of the 512 x 64 f32 output each: O^T += V^T P^T (A = V^T by ldmatrix.trans; a prmt brings two tokens of one width side
+//            by side).  A warp owns 64 widths: it reads V there, and fetches the same bytes of later rows into the place as soon as it has
+//            read it, so that a slot needs no "empty" barrier.
+//
+//   slot       a tile's rows; three of them, tile n lies in slot n % 3.  P has four places, tile n's is n % 4
+//   reference  the exponent that P and O of a head are relative to.  It moves only when a score passes it by 2^MOVE_AT, so the common
+//              tile needs no reduction over tokens and no rescaling
+//   d          score - reference, base 2
+//
+// P's place n % 4 is free once tile n's rows have landed: each PV thread's part in that arrives after its products of tile n - 4.
+//
+// grid   (ceil(MLA_HEADS / 64), workers) blocks of 512 threads, one a multiprocessor; neighbouring blocks share their rows through L2
+// shared SM_TOTAL bytes, dynamic
+#include "many_heads_fp8_parts.cuh"
+
+// ---------------------------------------------------------------- a QK warpgroup: tiles n with n % 2 = me
+// ldmatrix gives lane c bytes 4 c .. 4 c + 3 of 16: widths 4 c, 4 c + 1 become k = 2 c, 2 c + 1 of a k-step, widths 4 c + 2, 4 c + 3 become
+// k = 2 c + 8, 2 c + 9.  q's widths are stored in that order.
+__device__ __forceinline__ void load_q(const MlaParams& p, int request, int head0, int tid) {   // 256 threads: 64 heads x 4
+  const int h = tid >> 2, t = tid & 3;                                           // 16 widths of each block of 64
+  const bool real = MLA_HEADS % MF_HEADS == 0 || head0 + h < MLA_HEADS;
+  const uint4* from = (const uint4*)(p.q + ((i64)request * MLA_HEADS + head0 + (real ? h : 0)) * MLA_WIDTH + 16 * t);
+  const u32 to = SM_Q + h * 128, even = to + (((2 * t) ^ (h & 7)) << 4), odd = to + (((2 * t + 1) ^ (h & 7)) << 4);
+  uint4 x[9], y[9];                                                              // all on their way at once
+  #pragma unroll
+  for (int b = 0; b < 9; b++) { x[b] = __ldg(from + 8 * b); y[b] = __ldg(from + 8 * b + 1); }
+  #pragma unroll
+  for (int b = 0; b < 9; b++) {
+    if (!real) x[b] = y[b] = make_uint4(0, 0, 0, 0);
+    sts16(even + b * 8192, q_operand(x[b].x), q_operand(x[b].z), q_operand(y[b].x), q_operand(y[b].z));
+    sts16(odd + b * 8192, q_operand(x[b].y), q_operand(x[b].w), q_operand(y[b].y), q_operand(y[b].w));
+  }
+}
+
+__device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, const MlaStretch st, int head0) {
+  const int lane = tid & 31, warp = tid >> 5, bar = 2 + me;                      // bar: this warpgroup's own
+  const u32 ka = opaque(SM_TILE + (16 * warp + (lane & 15)) * PITCH + 16 * (lane >> 4));
+  const u32 pa = opaque(SM_P + ((lane >> 4) * 8 + (lane & 7)) * 128 + (((2 * warp + ((lane >> 3) & 1)) ^ (lane & 7)) << 4));
+  const u32 t8 = opaque(8 * (tid & 3));
+  // Copies: a warp brings the 16 rows that it multiplies itself.  8 lanes take a whole line of 128 bytes: other shapes cost several times the
+  // shared-memory cycles.  A row is four lines and half a line, before them or after.  Rows past a segment's end repeat its last one: finite, and P = 0.
+  int mine = 0;                                                                  // the cache slot of row lane % 16
+  auto look_up = [&](const Tile& t) { if (t.at < t.end) mine = __ldg(p.kv_indices + min(t.at + 16 * warp + (lane & 15), t.end - 1)); };
+  auto fetch = [&](auto PART, u32 slot) {                                        // a third of the rows
+    constexpr int part = PART.value;
+    const u32 d = SM_TILE + slot * TILE_BYTES + 16 * warp * PITCH;
+    if constexpr (part < 2) {
+      unroll<2>([&](auto I) {
+        constexpr int i = 2 * part + I.value;                                    // 4 rows
+        const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, 4 * i + (lane >> 3)));
+        const u32 off = ((u32)r & 64) + 16 * (lane & 7), to = d + (4 * i + (lane >> 3)) * PITCH + off;
+        unroll<4>([&](auto C) { if (!(MF_DIAG & 1)) copy16<128 * C.value, 128 * C.value>(to, r + off); });
+      });
+    } else {
+      unroll<2>([&](auto I) {
+        constexpr int i = I.value;                                               // the half lines of 8 rows
+        const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, 8 * i + (lane >> 2)));
+        const u32 off = ((u32)r & 64 ? 0 : 512) + 16 * (lane & 3);
+        if (!(MF_DIAG & 1)) copy16<0, 0>(d + (8 * i + (lane >> 2)) * PITCH + off, r + off);
+      });
+    }
+  };
+  {
+    // The first three tiles; the walk is the same in every thread.
+    const Tile t0 = segment(p, st.begin, st.request, st.end), t1 = after(t0, p, st.end), t2 = after(t1, p, st.end), t3 = after(t2, p, st.end);
+    const Tile own = me ? t1 : t0, next = me ? t3 : t2;
+    look_up(own);
+    const int rows = mine;
+    look_up(next);
+    const int rows_next = mine;
+    mine = rows;
+    if (own.at < own.end) unroll<3>([&](auto I) { fetch(I, me); });
+    copies_commit();
+    mine = rows_next;
+    if (me == 0) {
+      if (next.at < next.end) unroll<3>([&](auto I) { fetch(I, 2); });
+      look_up(after(t3, p, st.end));                                             // tile 4
+    }
+    copies_commit();
+    if (me == 0 && tid == 0) {
+      Tile t = t0;
+      #pragma unroll 1
+      for (int n = 0; n < LISTED; n++) { list_tile(n, t); t = after(t, p, st.end); }
+    }
+  }
+  bar_sync(4, 256);
+
+  u32 slot = 0, before = 2, phase = 0;                                           // tile n's slot; tile n - 1's slot and its round's parity
+  #pragma unroll 1
+  for (int n = 0;; n++) {
+    const Tile tile = listed(n);
+    if (tile.at >= tile.end) break;
+    if (tile.flags & FIRST) {                                                    // both warpgroups are done with the last request's q
+      bar_sync(4, 256);
+      load_q(p, tile.request, head0, me * 128 + tid);
+      fence_proxy_async();
+      bar_sync(4, 256);
+    }
+    if ((n & 1) == me) {
+      float s[32];
+      u32 raw[RAW_BUFS][4], a[A_BUFS][8];
+      const u32 kt = ka + slot * TILE_BYTES;
+      if (n < 2) copies_wait<1>();
+      else copies_wait<0>();
+      __syncwarp();
+      unroll<RAW_BUFS - 1>([&](auto I) { ldmatrix4(raw[I.value], kt + 32 * I.value); });
+      unroll<18>([&](auto I) {                                                   // 32 widths each
+        constexpr int i = I.value;
+        if (i >= A_BUFS) wgmma_wait<A_BUFS - 1>();                               // the products that read x are done
+        constexpr int ahead = i + RAW_BUFS - 1;
+        if (ahead < 18) ldmatrix4(raw[ahead % RAW_BUFS], kt + 32 * ahead);
+        u32 (&r)[4] = raw[i % RAW_BUFS];
+        u32 (&x)[8] = a[i % A_BUFS];
+        convert(r[0], x[0], x[2]);
+        convert(r[1], x[1], x[3]);
+        convert(r[2], x[4], x[6]);
+        convert(r[3], x[5], x[7]);
+        wgmma_fence();
+        if (!(MF_DIAG & 4) || i == 0) {
+          const u64 qd = matrix_desc(SM_Q + (i >> 1) * 8192, 16, 1024) + 4 * (i & 1);
+          wgmma_qk(s, x, qd, i > 0);
+          wgmma_qk(s, x + 4, qd + 2, 1);
+        }
+        wgmma_commit();
+      });
+      mh_wait(SM_DECIDED, (n & 1) ^ 1);                                          // tile n - 1's references stand
+      if (tid == 0) {
+        const Tile next = after(listed(n + LISTED - 1), p, st.end);
+        list_tile(n + LISTED, next);
+        if (p.batch > 1 && next.at < next.end && (next.flags & FIRST))           // its q, to L2
+          asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;"
+                       :: "l"(p.q + ((i64)next.request * MLA_HEADS + head0) * MLA_WIDTH), "r"(min(MF_HEADS, MLA_HEADS - head0) * MLA_WIDTH * 2) : "memory");
+      }
+      __syncwarp();
+      float2 ref[8];
+      #pragma unroll
+      for (int j = 0; j < 8; j++) ref[j] = lds_f2(t8 + SM_REF + 32 * j);
+      wgmma_wait<0>();
+      hold(s);
+
+      // s[4 j + 2 u + e]: token ROW + 8 u, head 8 j + 2 t + e; it becomes d
+      const bool last = tile.at + BLOCK_N >= tile.end;
+      const u32 place = n & 3;
+      float top = MLA_NEG_INF;
+      if (last) {
+        const int count = tile.end - tile.at, row = 16 * warp + lane / 4;
+        #pragma unroll
+        for (int j = 0; j < 8; j++) {
+          if (row >= count) s[4 * j] = s[4 * j + 1] = MLA_NEG_INF;
+          if (row + 8 >= count) s[4 * j + 2] = s[4 * j + 3] = MLA_NEG_INF;
+        }
+      }
+      #pragma unroll
+      for (int j = 0; j < 8; j++) {
+        #pragma unroll
+        for (int k = 0; k < 4; k++) {
+          const float r = k & 1 ? ref[j].y : ref[j].x;
+#if MLA_LOGIT_CAP
+          s[4 * j + k] = (s[4 * j + k] == MLA_NEG_INF ? MLA_NEG_INF : mla_cap(s[4 * j + k] * p.scale_log2, p.cap_log2)) - r;
+#else
+          s[4 * j + k] = fmaf(s[4 * j + k], p.scale_log2, -r);
+#endif
+          top = fmaxf(top, s[4 * j + k]);
+        }
+      }
+      // do references move?
+      const bool moved = bar_or(bar, 128, top > MOVE_AT || (tile.flags & FIRST));
+      if (moved) {
+        const u32 red = opaque(SM_P + place * 8192);                             // P's place is free still: [4 warps][64] maxima
+        #pragma unroll
+        for (int j = 0; j < 8; j++) {
+          #pragma unroll
+          for (int e = 0; e < 2; e++) {
+            float m = fmaxf(s[4 * j + e], s[4 * j + 2 + e]);
+            m = fmaxf(m, __shfl_xor_sync(~0u, m, 4));
+            m = fmaxf(m, __shfl_xor_sync(~0u, m, 8));
+            m = fmaxf(m, __shfl_xor_sync(~0u, m, 16));
+            if (lane < 4) sts_f(red + warp * 256 + t8 + 32 * j + 4 * e, m);
+          }
+        }
+        bar_sync(bar, 128);
+        if (tid < 64) {
+          const u32 r = red + tid * 4, to = SM_REF + tid * 4;
+          float m = fmaxf(fmaxf(lds_f(r), lds_f(r + 256)), fmaxf(lds_f(r + 512), lds_f(r + 768))) - HEADROOM;
+          if (!(tile.flags & FIRST)) m = fmaxf(m, 0.f);
+          sts_f(r, m);
+          sts_f(to, lds_f(to) + m);
+          sts_f(SM_ALPHA + place * 256 + tid * 4, ex2(-m));
+        }
+        bar_sync(bar, 128);
+        #pragma unroll
+        for (int j = 0; j < 8; j++) {
+          const float2 m = lds_f2(red + t8 + 32 * j);
+          s[4 * j] -= m.x; s[4 * j + 1] -= m.y; s[4 * j + 2] -= m.x; s[4 * j + 3] -= m.y;
+        }
+        bar_sync(bar, 128);                                                      // P overwrites red
+      }
+      if (last) {                                                                // hand the references over, zero them for the next segment
+        if (tid < 64) { const u32 r = SM_REF + tid * 4; sts_f(SM_REF_END + place * 256 + tid * 4, lds_f(r)); sts_f(r, 0.f); }
+        bar_sync(bar, 128);
+      }
+      if (tid == 0) {
+        mbar_arrive(SM_DECIDED);
+        sts4(SM_FLAGS + 4 * place, tile.flags | (moved && !(tile.flags & FIRST) ? MOVED : 0));
+      }
+      __syncwarp();
+      auto probabilities = [&](auto C) {                                         // 16 heads of P
+        constexpr int j = 2 * C.value;
+        u32 x[4];
+        #pragma unroll
+        for (int k = 0; k < 4; k++) x[k] = MF_DIAG & 8 ? 0u : pack_f16(ex2(s[4 * j + 2 * k]), ex2(s[4 * j + 2 * k + 1]));
+        stmatrix4_trans(pa + place * 8192 + j * 1024, x[0], x[1], x[2], x[3]);
+      };
+      // Meanwhile this warpgroup's next tile, n + 2, goes to where tile n - 1 was: now, or if that is still in use, once P is published.
+      bool more = n > 0 && listed(n + 2).at < listed(n + 2).end;
+#if MF_FETCH == 2
+      if (more && mbar_test(SM_EMPTY + 8 * before, phase)) { unroll<3>([&](auto I) { fetch(I, before); }); more = false; }
+#endif
+      unroll<4>(probabilities);
+#if !MF_READER_FENCE
+      fence_proxy_async();
+#endif
+      __syncwarp();
+      if (lane == 0) mbar_arrive(SM_READY + 8 * place);
+      if (more) { mh_wait(SM_EMPTY + 8 * before, phase); unroll<3>([&](auto I) { fetch(I, before); }); }
+      if (n > 0) { copies_commit(); look_up(listed(n + 4)); }
+    }
+    before = slot;
+    if (slot == 0 && n) phase ^= 1;
+    if (++slot == TILE_SLOTS) slot = 0;
+  }
+}
+
+// ---------------------------------------------------------------- a PV warpgroup: widths [256 me, 256 me + 256) of the output
+__device__ __forceinline__ float sum8(uint4 v) {
+  const float2 a = unpack_f16(v.x), b = unpack_f16(v.y), c = unpack_f16(v.z), d = unpack_f16(v.w);
+  return ((a.x + a.y) + (b.x + b.y)) + ((c.x + c.y) + (d.x + d.y));
+}
+
+__device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, const MlaStretch st, int worker, int head0) {
+  const int lane = tid & 31, all = me * 128 + tid;
+  const int column = 256 * me + 64 * (tid >> 5);                                 // the warp's 64 widths
+  const u32 va = opaque(SM_TILE + lane * PITCH + column);
+  const int h = all & 63, quarter = all >> 6;                                    // for the row sums: a head, 16 tokens of a tile
+  if (st.begin >= st.end) return;
+
+  float o[4][32], sum = 0.f;                                                     // o[b][4 j + 2 u + e]: width column + 16 b + 2 g + u, head 8 j + 2 t + e
+  #pragma unroll
+  for (int b = 0; b < 4; b++) {
+    #pragma unroll
+    for (int i = 0; i < 32; i++) o[b][i] = 0.f;
+  }
+  u32 slot = 0;
+  #pragma unroll 1
+  for (int n = 0;; n++) {
+    const u32 place = n & 3;
+    mh_wait(SM_READY + 8 * place, (n >> 2) & 1);
+    const u32 vt = va + slot * TILE_BYTES;
+    u32 r[2][4], a[PV_BUFS][4];
+#if MF_READER_FENCE
+    fence_proxy_async();
+#endif
+    ldmatrix4_trans(r[0], vt);
+    const u32 pr = SM_P + place * 8192 + h * 128;
+    const uint4 p0 = lds16(pr + (((2 * quarter) ^ (h & 7)) << 4)), p1 = lds16(pr + (((2 * quarter + 1) ^ (h & 7)) << 4));
+    const u32 flags = lds4(SM_FLAGS + 4 * place);
+    if (flags & FIRST) sum = 0.f;
+    else if (flags & MOVED) {
+      const u32 al = SM_ALPHA + place * 256;
+      sum *= lds_f(al + h * 4);
+      #pragma unroll
+      for (int j = 0; j < 8; j++) {
+        const float2 f = lds_f2(al + 8 * (lane & 3) + 32 * j);
+        #pragma unroll
+        for (int b = 0; b < 4; b++) { o[b][4 * j] *= f.x; o[b][4 * j + 1] *= f.y; o[b][4 * j + 2] *= f.x; o[b][4 * j + 3] *= f.y; }
+      }
+    }
+    sum += sum8(p0) + sum8(p1);
+    const u64 pd = matrix_desc(SM_P + place * 8192, 16, 1024);
+    #pragma unroll
+    for (int b = 0; b < 4; b++) hold(o[b]);
+    unroll<16>([&](auto I) {                                                     // 16 widths (of each warp) x 16 tokens each
+      constexpr int i = I.value, b = i >> 2, k = i & 3;
+      u32 (&x)[4] = a[i % PV_BUFS];
+      constexpr int ahead = i / 2 + 1;                                           // 32 tokens
+      if (i % 2 == 0 && ahead < 8) ldmatrix4_trans(r[ahead & 1], vt + (ahead & 1) * 32 * PITCH + 16 * (ahead >> 1));
+      if (i >= PV_BUFS) wgmma_wait<PV_BUFS - 1>();                               // the products that read x are done
+      convert(__byte_perm(r[(i >> 1) & 1][2 * (k & 1)], 0, 0x3120), x[0], x[1]);
+      convert(__byte_perm(r[(i >> 1) & 1][2 * (k & 1) + 1], 0, 0x3120), x[2], x[3]);
+      wgmma_fence();
+      if (!(MF_DIAG & 2) || i == 0) wgmma_qk(o[b], x, pd + 2 * k, k ? 1 : ~flags & FIRST);
+      wgmma_commit();
+    });
+    __syncwarp();                                                                // the warp has read its widths of the slot
+    if (lane == 0) mbar_arrive(SM_EMPTY + 8 * slot);
+    if (++slot == TILE_SLOTS) slot = 0;
+    wgmma_wait<0>();
+    #pragma unroll
+    for (int b = 0; b < 4; b++) hold(o[b]);
+    if (!(flags & LAST)) continue;
+    const Tile tile = listed(n);
+
+    // ---- the segment's end: o / sum
+    sts_f(SM_SUMS + all * 4, sum);
+    bar_sync(1, 256);
+    bool direct = false;
+#if MLA_DIRECT
+    direct = tile.flags & WHOLE;
+#endif
+    const i64 row0 = (i64)(direct ? tile.request : worker + tile.request) * MLA_HEADS + head0;
+    if (all < 64) {
+      const u32 s = SM_SUMS + all * 4;
+      float l = (lds_f(s) + lds_f(s + 256)) + (lds_f(s + 512) + lds_f(s + 768));
+      const float ref = lds_f(SM_REF_END + place * 256 + all * 4), lse = ref + __log2f(l);
+      const bool real = head0 + all < MLA_HEADS;
+      if (direct) {                                                              // lse without the sink, as in stage 2
+        if (p.lse && real) p.lse[row0 + all] = lse * MLA_LN2;
+#if MLA_SINKS
+        l += ex2(__ldg(p.sinks + min(head0 + all, MLA_HEADS - 1)) * MLA_LOG2E - ref);
+#endif
+      } else if (real) p.partial_lse[row0 + all] = lse;
+      sts_f(SM_FACTOR + all * 4, (direct ? p.kv_scale : 1.f) / l);
+    }
+    bar_sync(1, 256);
+    const i64 base = (row0 + 2 * (lane & 3)) * MLA_LATENT + column + 2 * (lane >> 2);
+    #pragma unroll
+    for (int j = 0; j < 8; j++) {
+      const float2 f2 = lds_f2(SM_FACTOR + 8 * (lane & 3) + 32 * j);
+      #pragma unroll
+      for (int e = 0; e < 2; e++) {
+        if (MLA_HEADS % MF_HEADS && head0 + 8 * j + 2 * (lane & 3) + e >= MLA_HEADS) continue;
+        const float f = e ? f2.y : f2.x;
+        #pragma unroll
+        for (int b = 0; b < 4; b++) {
+          const i64 w = base + (8 * j + e) * MLA_LATENT + 16 * b;
+          const float x = o[b][4 * j + e] * f, y = o[b][4 * j + 2 + e] * f;
+          if (direct) *(u32*)(p.out + w) = pack_io(x, y);
+#if MLA_PARTIAL_F32
+          else *(float2*)(p.partial + w) = make_float2(x, y);
+#else
+          else *(u32*)(p.partial + w) = pack_f16(x, y);
+#endif
+        }
+      }
+    }
+    if (flags & FINAL) break;
+  }
+}
+
+extern "C" __global__ void __launch_bounds__(MF_THREADS, 1) mla_decode_many_heads_fp8(const __grid_constant__ MlaParams p) {
+  extern __shared__ __align__(1024) u8 smem[];
+  const int tid = threadIdx.x, wg = tid >> 7;
+  const int worker = blockIdx.y, head0 = blockIdx.x * MF_HEADS;
+  if (MLA_PDL) pdl_launch();                      // stage 2 may take any room that appears; it waits for this grid's end
+  if (tid == 0) {
+    if (smem_u32(smem) != SM_BASE) __trap();
+    for (int i = 0; i < TILE_SLOTS; i++) mbar_init(SM_EMPTY + 8 * i, 8);         // the PV warps
+    for (int i = 0; i < 4; i++) mbar_init(SM_READY + 8 * i, 4);                  // a QK warpgroup's warps
+    mbar_init(SM_DECIDED, 1);
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  if (tid >= 448) sts_f(SM_REF + (tid - 448) * 4, 0.f);
+  const MlaStretch st = mla_stretch(p, worker, tid, MF_THREADS);                 // holds a barrier: what is above is there
+  if (wg < 2) {
+    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(MF_PV_REGS));
+    pv_role(p, wg, tid & 127, st, worker, head0);
+  } else {
+    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(MF_QK_REGS));
+    qk_role(p, wg - 2, tid & 127, st, head0);
+  }
+}
