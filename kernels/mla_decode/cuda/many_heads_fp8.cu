@@ -41,30 +41,36 @@ __device__ __forceinline__ void load_q(const MlaParams& p, int request, int head
 
 __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, const MlaStretch st, int head0) {
   const int lane = tid & 31, warp = tid >> 5, bar = 2 + me;                      // bar: this warpgroup's own
-  const u32 ka = opaque(SM_TILE + (16 * warp + (lane & 15)) * PITCH + 16 * (lane >> 4));
+  const u32 ka = opaque(SM_TILE + (16 * warp + (lane & 15)) * PITCH + 16 * ((lane >> 4) ^ ((lane >> 1) & 3)));
   const u32 pa = opaque(SM_P + ((lane >> 4) * 8 + (lane & 7)) * 128 + (((2 * warp + ((lane >> 3) & 1)) ^ (lane & 7)) << 4));
-  const u32 t8 = opaque(8 * (tid & 3));
+  const u32 t8 = __shfl_sync(~0u, 8 * (tid & 3), lane);                          // a shuffle, lest it be computed anew at each use
   // Copies: a warp brings the 16 rows that it multiplies itself.  8 lanes take a whole line of 128 bytes: other shapes cost several times the
   // shared-memory cycles.  A row is four lines and half a line, before them or after.  Rows past a segment's end repeat its last one: finite, and P = 0.
   int mine = 0;                                                                  // the cache slot of row lane % 16
   auto look_up = [&](const Tile& t) { if (t.at < t.end) mine = __ldg(p.kv_indices + min(t.at + 16 * warp + (lane & 15), t.end - 1)); };
-  auto fetch = [&](auto PART, u32 slot) {                                        // a third of the rows
-    constexpr int part = PART.value;
+  auto fetch = [&](u32 slot) {
     const u32 d = SM_TILE + slot * TILE_BYTES + 16 * warp * PITCH;
-    if constexpr (part < 2) {
-      unroll<2>([&](auto I) {
-        constexpr int i = 2 * part + I.value;                                    // 4 rows
-        const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, 4 * i + (lane >> 3)));
-        const u32 off = ((u32)r & 64) + 16 * (lane & 7), to = d + (4 * i + (lane >> 3)) * PITCH + off;
-        unroll<4>([&](auto C) { if (!(MF_DIAG & 1)) copy16<128 * C.value, 128 * C.value>(to, r + off); });
-      });
-    } else {
-      unroll<2>([&](auto I) {
-        constexpr int i = I.value;                                               // the half lines of 8 rows
-        const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, 8 * i + (lane >> 2)));
-        const u32 off = ((u32)r & 64 ? 0 : 512) + 16 * (lane & 3);
-        if (!(MF_DIAG & 1)) copy16<0, 0>(d + (8 * i + (lane >> 2)) * PITCH + off, r + off);
-      });
+    u64 from[6];
+    u32 to[6];
+    unroll<4>([&](auto I) {                                                      // 4 rows' lines
+      constexpr int i = I.value;
+      const int row = 4 * i + (lane >> 3);
+      const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, row));
+      const u32 piece = (((u32)r & 64) >> 4) + (lane & 7);
+      from[i] = r + 16 * piece;
+      to[i] = d + row * PITCH + 16 * (piece ^ ((row >> 1) & 3));
+    });
+    unroll<2>([&](auto I) {                                                      // 8 rows' half lines
+      constexpr int i = I.value;
+      const int row = 8 * i + (lane >> 2);
+      const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, row));
+      const u32 piece = ((u32)r & 64 ? 0 : 32) + (lane & 3);
+      from[4 + i] = r + 16 * piece;
+      to[4 + i] = d + row * PITCH + 16 * (piece ^ ((row >> 1) & 3));
+    });
+    if (!(MF_DIAG & 1)) {
+      unroll<4>([&](auto I) { unroll<4>([&](auto C) { copy16<128 * C.value, 128 * C.value>(to[I.value], from[I.value]); }); });
+      unroll<2>([&](auto I) { copy16<0, 0>(to[4 + I.value], from[4 + I.value]); });
     }
   };
   {
@@ -76,11 +82,11 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
     look_up(next);
     const int rows_next = mine;
     mine = rows;
-    if (own.at < own.end) unroll<3>([&](auto I) { fetch(I, me); });
+    if (own.at < own.end) fetch(me);
     copies_commit();
     mine = rows_next;
     if (me == 0) {
-      if (next.at < next.end) unroll<3>([&](auto I) { fetch(I, 2); });
+      if (next.at < next.end) fetch(2);
       look_up(after(t3, p, st.end));                                             // tile 4
     }
     copies_commit();
@@ -92,30 +98,36 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
   }
   bar_sync(4, 256);
 
-  u32 slot = 0, before = 2, phase = 0;                                           // tile n's slot; tile n - 1's slot and its round's parity
+  u32 before = me ? 0 : 2, phase = me ? 0 : 1;                                   // tile n - 1's slot and its round's parity
+  auto new_request = [&](int request) {                                          // once both warpgroups are done with the last request's q
+    bar_sync(4, 256);
+    load_q(p, request, head0, me * 128 + tid);
+    fence_proxy_async();
+    bar_sync(4, 256);
+  };
   #pragma unroll 1
-  for (int n = 0;; n++) {
+  for (int n = me;; n += 2) {
+    #pragma unroll 1
+    for (int i = max(n - 1, 0); i <= n; i++) {
+      const Tile t = listed(i);
+      if (t.flags & FIRST) new_request(t.request);
+    }
     const Tile tile = listed(n);
     if (tile.at >= tile.end) break;
-    if (tile.flags & FIRST) {                                                    // both warpgroups are done with the last request's q
-      bar_sync(4, 256);
-      load_q(p, tile.request, head0, me * 128 + tid);
-      fence_proxy_async();
-      bar_sync(4, 256);
-    }
-    if ((n & 1) == me) {
+    {
+      const u32 slot = before == 2 ? 0 : before + 1;
       float s[32];
       u32 raw[RAW_BUFS][4], a[A_BUFS][8];
       const u32 kt = ka + slot * TILE_BYTES;
       if (n < 2) copies_wait<1>();
       else copies_wait<0>();
       __syncwarp();
-      unroll<RAW_BUFS - 1>([&](auto I) { ldmatrix4(raw[I.value], kt + 32 * I.value); });
+      unroll<RAW_BUFS - 1>([&](auto I) { ldmatrix4(raw[I.value], (I.value & 1 ? flip<32>(kt) : kt) + 64 * (I.value >> 1)); });
       unroll<18>([&](auto I) {                                                   // 32 widths each
         constexpr int i = I.value;
         if (i >= A_BUFS) wgmma_wait<A_BUFS - 1>();                               // the products that read x are done
         constexpr int ahead = i + RAW_BUFS - 1;
-        if (ahead < 18) ldmatrix4(raw[ahead % RAW_BUFS], kt + 32 * ahead);
+        if (ahead < 18) ldmatrix4(raw[ahead % RAW_BUFS], (ahead & 1 ? flip<32>(kt) : kt) + 64 * (ahead >> 1));
         u32 (&r)[4] = raw[i % RAW_BUFS];
         u32 (&x)[8] = a[i % A_BUFS];
         convert(r[0], x[0], x[2]);
@@ -219,22 +231,19 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         stmatrix4_trans(pa + place * 8192 + j * 1024, x[0], x[1], x[2], x[3]);
       };
       // Meanwhile this warpgroup's next tile, n + 2, goes to where tile n - 1 was: now, or if that is still in use, once P is published.
-      bool more = n > 0 && listed(n + 2).at < listed(n + 2).end;
-#if MF_FETCH == 2
-      if (more && mbar_test(SM_EMPTY + 8 * before, phase)) { unroll<3>([&](auto I) { fetch(I, before); }); more = false; }
+      const Tile next = listed(n + 2), later = listed(n + 4);
+      bool more = n > 0 && next.at < next.end;
+#if MF_EARLY
+      if (more && mbar_test(SM_EMPTY + 8 * before, phase)) { fetch(before); more = false; }
 #endif
       unroll<4>(probabilities);
-#if !MF_READER_FENCE
-      fence_proxy_async();
-#endif
       __syncwarp();
       if (lane == 0) mbar_arrive(SM_READY + 8 * place);
-      if (more) { mh_wait(SM_EMPTY + 8 * before, phase); unroll<3>([&](auto I) { fetch(I, before); }); }
-      if (n > 0) { copies_commit(); look_up(listed(n + 4)); }
+      if (more) { mh_wait(SM_EMPTY + 8 * before, phase); fetch(before); }
+      if (n > 0) { copies_commit(); look_up(later); }
     }
-    before = slot;
-    if (slot == 0 && n) phase ^= 1;
-    if (++slot == TILE_SLOTS) slot = 0;
+    before += 2;
+    if (before >= TILE_SLOTS) { before -= TILE_SLOTS; phase ^= 1; }
   }
 }
 
@@ -247,7 +256,7 @@ __device__ __forceinline__ float sum8(uint4 v) {
 __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, const MlaStretch st, int worker, int head0) {
   const int lane = tid & 31, all = me * 128 + tid;
   const int column = 256 * me + 64 * (tid >> 5);                                 // the warp's 64 widths
-  const u32 va = opaque(SM_TILE + lane * PITCH + column);
+  const u32 va = opaque(SM_TILE + lane * PITCH + column + 16 * ((lane >> 1) & 3));
   const int h = all & 63, quarter = all >> 6;                                    // for the row sums: a head, 16 tokens of a tile
   if (st.begin >= st.end) return;
 
@@ -263,11 +272,13 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
     const u32 place = n & 3;
     mh_wait(SM_READY + 8 * place, (n >> 2) & 1);
     const u32 vt = va + slot * TILE_BYTES;
-    u32 r[2][4], a[PV_BUFS][4];
-#if MF_READER_FENCE
-    fence_proxy_async();
-#endif
-    ldmatrix4_trans(r[0], vt);
+    u32 r[PV_RAW][4], a[PV_BUFS][4];
+    auto load_v = [&](auto STEP) {                                               // 16 widths (of each warp) x 32 tokens
+      constexpr int step = STEP.value;
+      ldmatrix4_trans(r[step % PV_RAW], (step >> 1 ? flip<16 * (step >> 1)>(vt) : vt) + (step & 1) * 32 * PITCH);
+    };
+    fence_proxy_async();                                                         // P was written as ordinary stores, and wgmma reads it
+    unroll<PV_RAW - 1>(load_v);
     const u32 pr = SM_P + place * 8192 + h * 128;
     const uint4 p0 = lds16(pr + (((2 * quarter) ^ (h & 7)) << 4)), p1 = lds16(pr + (((2 * quarter + 1) ^ (h & 7)) << 4));
     const u32 flags = lds4(SM_FLAGS + 4 * place);
@@ -289,11 +300,11 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
     unroll<16>([&](auto I) {                                                     // 16 widths (of each warp) x 16 tokens each
       constexpr int i = I.value, b = i >> 2, k = i & 3;
       u32 (&x)[4] = a[i % PV_BUFS];
-      constexpr int ahead = i / 2 + 1;                                           // 32 tokens
-      if (i % 2 == 0 && ahead < 8) ldmatrix4_trans(r[ahead & 1], vt + (ahead & 1) * 32 * PITCH + 16 * (ahead >> 1));
+      constexpr int ahead = i / 2 + PV_RAW - 1;
+      if constexpr (i % 2 == 0 && ahead < 8) load_v(Const<ahead>{});
       if (i >= PV_BUFS) wgmma_wait<PV_BUFS - 1>();                               // the products that read x are done
-      convert(__byte_perm(r[(i >> 1) & 1][2 * (k & 1)], 0, 0x3120), x[0], x[1]);
-      convert(__byte_perm(r[(i >> 1) & 1][2 * (k & 1) + 1], 0, 0x3120), x[2], x[3]);
+      convert(__byte_perm(r[(i >> 1) % PV_RAW][2 * (k & 1)], 0, 0x3120), x[0], x[1]);
+      convert(__byte_perm(r[(i >> 1) % PV_RAW][2 * (k & 1) + 1], 0, 0x3120), x[2], x[3]);
       wgmma_fence();
       if (!(MF_DIAG & 2) || i == 0) wgmma_qk(o[b], x, pd + 2 * k, k ? 1 : ~flags & FIRST);
       wgmma_commit();

@@ -22,11 +22,11 @@
 #ifndef PV_BUFS
 #define PV_BUFS 2             // PV: steps of 16 tokens whose converted values wgmma may still be reading (4 registers each)
 #endif
-#ifndef MF_FETCH
-#define MF_FETCH 2
+#ifndef PV_RAW
+#define PV_RAW 2              // PV: steps of 32 tokens whose bytes are in registers or on their way (4 registers each)
 #endif
-#ifndef MF_READER_FENCE
-#define MF_READER_FENCE 1
+#ifndef MF_EARLY
+#define MF_EARLY 0            // 1: a tile's rows are fetched before P is published, where the slot is free already
 #endif
 #ifndef MF_DIAG
 #define MF_DIAG 0             // timing only, wrong results: sum of 1 no cache loads, 2 no PV products, 4 no QK products, 8 no softmax
@@ -45,14 +45,17 @@ static_assert(MF_DIAG || MF_PV_REGS + MF_QK_REGS <= 256, "setmaxnreg would wait 
 #define HEADROOM 5.f          // ... and a head's largest P is 2^5 when its reference is set: room for small P above f16's subnormals
 
 #define TILE_SLOTS 3
-#define PITCH 592             // bytes between token rows: 8 rows' pieces of 16 bytes at one column lie in 8 different groups of banks
+// Token rows lie at 576 bytes, so that a line of 128 bytes of the cache becomes one of shared memory (where row and cache slot are both even or
+// both odd).  Within each 64 bytes the pieces of 16 change places, piece i to i ^ (row / 2) % 4: 8 rows' pieces at one column then lie in 8
+// different groups of banks.
+#define PITCH 576
 #define TILE_BYTES (64 * PITCH)
 
 // Shared memory, absolute byte addresses: constant addresses and descriptors cost no registers.
 #define SM_BASE 1024                            // where dynamic shared memory begins on sm_90 (checked at start); swizzled tiles want multiples of 1024
 #define SM_Q SM_BASE                            // [9 blocks of 64 widths][64 heads][64] f16, 128-byte swizzle, widths permuted
 #define SM_P (SM_Q + 9 * 8192)                  // [4][64 heads][64 tokens] f16, 128-byte swizzle
-#define SM_TILE (SM_P + 4 * 8192)               // [3][64 tokens][592 bytes] E4M3, as they lie in the cache
+#define SM_TILE (SM_P + 4 * 8192)               // [3][64 tokens][576] E4M3
 #define SM_REF (SM_TILE + TILE_SLOTS * TILE_BYTES)   // [64] f32: references
 #define SM_REF_END (SM_REF + 256)               // [4][64] f32: references at a segment's last tile
 #define SM_ALPHA (SM_REF_END + 1024)            // [4][64] f32: what O shrinks by before this tile
