@@ -45,33 +45,25 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
   const u32 pa = opaque(SM_P + ((lane >> 4) * 8 + (lane & 7)) * 128 + (((2 * warp + ((lane >> 3) & 1)) ^ (lane & 7)) << 4));
   const u32 t8 = __shfl_sync(~0u, 8 * (tid & 3), lane);                          // a shuffle, lest it be computed anew at each use
   // Copies: a warp brings the 16 rows that it multiplies itself.  8 lanes take a whole line of 128 bytes: other shapes cost several times the
-  // shared-memory cycles.  A row is four lines and half a line, before them or after.  Rows past a segment's end repeat its last one: finite, and P = 0.
+  // shared-memory cycles.  A row is four lines and half a line, after them (even rows) or before.
+  // Rows past a segment's end repeat its last one: finite, and P = 0.
   int mine = 0;                                                                  // the cache slot of row lane % 16
-  auto look_up = [&](const Tile& t) { if (t.at < t.end) mine = __ldg(p.kv_indices + min(t.at + 16 * warp + (lane & 15), t.end - 1)); };
+  auto look_up = [&](const Tile& t) { mine = __ldg(p.kv_indices + max(min(t.at + 16 * warp + (lane & 15), t.end - 1), 0)); };
+  const u32 line = (lane & 8 ? 64 : 0) + 16 * (lane & 7), half = (lane & 4 ? 0 : 512) + 16 * (lane & 3);
+  const u32 to_line = opaque(SM_TILE + (16 * warp + (lane >> 3)) * PITCH + (line ^ ((lane >> 4) << 4)));
+  const u32 to_half = opaque(SM_TILE + (16 * warp + (lane >> 2)) * PITCH + (half ^ ((lane >> 3) << 4)));
   auto fetch = [&](u32 slot) {
-    const u32 d = SM_TILE + slot * TILE_BYTES + 16 * warp * PITCH;
+    const u64 lines = (u64)p.cache + line, halves = (u64)p.cache + half;
+    const u32 d = to_line + slot * TILE_BYTES, dh = to_half + slot * TILE_BYTES;
     u64 from[6];
-    u32 to[6];
-    unroll<4>([&](auto I) {                                                      // 4 rows' lines
+    unroll<4>([&](auto I) { from[I.value] = row_at(lines, __shfl_sync(~0u, mine, 4 * I.value + (lane >> 3))); });          // 4 rows' lines
+    unroll<2>([&](auto I) { from[4 + I.value] = row_at(halves, __shfl_sync(~0u, mine, 8 * I.value + (lane >> 2))); });    // 8 rows' half lines
+    if (MF_DIAG & 1) return;
+    unroll<4>([&](auto I) {
       constexpr int i = I.value;
-      const int row = 4 * i + (lane >> 3);
-      const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, row));
-      const u32 piece = (((u32)r & 64) >> 4) + (lane & 7);
-      from[i] = r + 16 * piece;
-      to[i] = d + row * PITCH + 16 * (piece ^ ((row >> 1) & 3));
+      unroll<4>([&](auto C) { copy16<4 * i * PITCH + 128 * C.value, 128 * C.value>(i & 1 ? flip<32>(d) : d, from[i]); });
     });
-    unroll<2>([&](auto I) {                                                      // 8 rows' half lines
-      constexpr int i = I.value;
-      const int row = 8 * i + (lane >> 2);
-      const u64 r = row_at((u64)p.cache, __shfl_sync(~0u, mine, row));
-      const u32 piece = ((u32)r & 64 ? 0 : 32) + (lane & 3);
-      from[4 + i] = r + 16 * piece;
-      to[4 + i] = d + row * PITCH + 16 * (piece ^ ((row >> 1) & 3));
-    });
-    if (!(MF_DIAG & 1)) {
-      unroll<4>([&](auto I) { unroll<4>([&](auto C) { copy16<128 * C.value, 128 * C.value>(to[I.value], from[I.value]); }); });
-      unroll<2>([&](auto I) { copy16<0, 0>(to[4 + I.value], from[4 + I.value]); });
-    }
+    unroll<2>([&](auto I) { copy16<8 * I.value * PITCH, 0>(dh, from[4 + I.value]); });
   };
   {
     // The first three tiles; the walk is the same in every thread.
@@ -105,15 +97,14 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
     fence_proxy_async();
     bar_sync(4, 256);
   };
+  u32 flags_before = me ? listed_flags(0) : 0, flags = listed_flags(me);         // of tiles n - 1 and n
   #pragma unroll 1
   for (int n = me;; n += 2) {
-    #pragma unroll 1
-    for (int i = max(n - 1, 0); i <= n; i++) {
-      const Tile t = listed(i);
-      if (t.flags & FIRST) new_request(t.request);
+    if ((flags_before | flags) & FIRST) {
+      if (flags_before & FIRST) new_request(listed(n - 1).request);
+      if (flags & FIRST) new_request(listed(n).request);
     }
-    const Tile tile = listed(n);
-    if (tile.at >= tile.end) break;
+    if (!(flags & REAL)) break;
     {
       const u32 slot = before == 2 ? 0 : before + 1;
       float s[32];
@@ -158,10 +149,11 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
       hold(s);
 
       // s[4 j + 2 u + e]: token ROW + 8 u, head 8 j + 2 t + e; it becomes d
-      const bool last = tile.at + BLOCK_N >= tile.end;
+      const bool last = flags & LAST;
       const u32 place = n & 3;
       float top = MLA_NEG_INF;
       if (last) {
+        const Tile tile = listed(n);
         const int count = tile.end - tile.at, row = 16 * warp + lane / 4;
         #pragma unroll
         for (int j = 0; j < 8; j++) {
@@ -183,7 +175,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         }
       }
       // do references move?
-      const bool moved = bar_or(bar, 128, top > MOVE_AT || (tile.flags & FIRST));
+      const bool moved = bar_or(bar, 128, top > MOVE_AT || (flags & FIRST));
       if (moved) {
         const u32 red = opaque(SM_P + place * 8192);                             // P's place is free still: [4 warps][64] maxima
         #pragma unroll
@@ -201,7 +193,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         if (tid < 64) {
           const u32 r = red + tid * 4, to = SM_REF + tid * 4;
           float m = fmaxf(fmaxf(lds_f(r), lds_f(r + 256)), fmaxf(lds_f(r + 512), lds_f(r + 768))) - HEADROOM;
-          if (!(tile.flags & FIRST)) m = fmaxf(m, 0.f);
+          if (!(flags & FIRST)) m = fmaxf(m, 0.f);
           sts_f(r, m);
           sts_f(to, lds_f(to) + m);
           sts_f(SM_ALPHA + place * 256 + tid * 4, ex2(-m));
@@ -220,7 +212,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
       }
       if (tid == 0) {
         mbar_arrive(SM_DECIDED);
-        sts4(SM_FLAGS + 4 * place, tile.flags | (moved && !(tile.flags & FIRST) ? MOVED : 0));
+        sts4(SM_FLAGS + 4 * place, flags | (moved && !(flags & FIRST) ? MOVED : 0));
       }
       __syncwarp();
       auto probabilities = [&](auto C) {                                         // 16 heads of P
@@ -230,17 +222,17 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         for (int k = 0; k < 4; k++) x[k] = MF_DIAG & 8 ? 0u : pack_f16(ex2(s[4 * j + 2 * k]), ex2(s[4 * j + 2 * k + 1]));
         stmatrix4_trans(pa + place * 8192 + j * 1024, x[0], x[1], x[2], x[3]);
       };
-      // Meanwhile this warpgroup's next tile, n + 2, goes to where tile n - 1 was: now, or if that is still in use, once P is published.
-      const Tile next = listed(n + 2), later = listed(n + 4);
-      bool more = n > 0 && next.at < next.end;
-#if MF_EARLY
-      if (more && mbar_test(SM_EMPTY + 8 * before, phase)) { fetch(before); more = false; }
-#endif
+      const u32 flags_after = listed_flags(n + 1), flags_next = listed_flags(n + 2);
       unroll<4>(probabilities);
       __syncwarp();
       if (lane == 0) mbar_arrive(SM_READY + 8 * place);
-      if (more) { mh_wait(SM_EMPTY + 8 * before, phase); fetch(before); }
-      if (n > 0) { copies_commit(); look_up(later); }
+      if (n > 0) {                                                               // this warpgroup's next tile goes to where tile n - 1 was
+        if (flags_next & REAL) { mh_wait(SM_EMPTY + 8 * before, phase); fetch(before); }
+        copies_commit();
+        look_up(listed(n + 4));
+      }
+      flags_before = flags_after;
+      flags = flags_next;
     }
     before += 2;
     if (before >= TILE_SLOTS) { before -= TILE_SLOTS; phase ^= 1; }

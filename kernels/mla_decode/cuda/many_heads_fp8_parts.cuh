@@ -25,9 +25,6 @@
 #ifndef PV_RAW
 #define PV_RAW 2              // PV: steps of 32 tokens whose bytes are in registers or on their way (4 registers each)
 #endif
-#ifndef MF_EARLY
-#define MF_EARLY 0            // 1: a tile's rows are fetched before P is published, where the slot is free already
-#endif
 #ifndef MF_DIAG
 #define MF_DIAG 0             // timing only, wrong results: sum of 1 no cache loads, 2 no PV products, 4 no QK products, 8 no softmax
 #endif
@@ -45,8 +42,8 @@ static_assert(MF_DIAG || MF_PV_REGS + MF_QK_REGS <= 256, "setmaxnreg would wait 
 #define HEADROOM 5.f          // ... and a head's largest P is 2^5 when its reference is set: room for small P above f16's subnormals
 
 #define TILE_SLOTS 3
-// Token rows lie at 576 bytes, so that a line of 128 bytes of the cache becomes one of shared memory (where row and cache slot are both even or
-// both odd).  Within each 64 bytes the pieces of 16 change places, piece i to i ^ (row / 2) % 4: 8 rows' pieces at one column then lie in 8
+// Token rows lie at 576 bytes as in the cache, so that lines of 128 bytes are lines in both (where row and cache slot are both even or both odd;
+// else it costs time alone).  Within each 64 bytes the pieces of 16 change places, piece i to i ^ (row / 2) % 4: 8 rows' pieces at one column then lie in 8
 // different groups of banks.
 #define PITCH 576
 #define TILE_BYTES (64 * PITCH)
@@ -77,6 +74,7 @@ static_assert(SM_TOTAL <= 232448, "shared memory");
 #define LAST 4                // of its segment
 #define FINAL 8               // of the worker
 #define MOVED 16              // references moved: O must be rescaled
+#define REAL 32               // there is such a tile
 #define LISTED 8
 struct Tile { int at, end, request, flags; };   // its first token on the line, where its segment ends (at >= end: no tile)
 __device__ __forceinline__ Tile with_ends(Tile t, int stop) {
@@ -88,28 +86,24 @@ __device__ __forceinline__ Tile segment(const MlaParams& p, int at, int request,
   if (at >= stop) return t;
   int e;
   while ((e = __ldg(p.kv_indptr + t.request + 1)) <= at) t.request++;
-  t.flags = FIRST | (e <= stop && at == __ldg(p.kv_indptr + t.request) ? WHOLE : 0);
+  t.flags = REAL | FIRST | (e <= stop && at == __ldg(p.kv_indptr + t.request) ? WHOLE : 0);
   t.end = min(stop, e);
   return with_ends(t, stop);
 }
 __device__ __forceinline__ Tile after(const Tile& t, const MlaParams& p, int stop) {
-  if (t.at + BLOCK_N < t.end) return with_ends(Tile{t.at + BLOCK_N, t.end, t.request, t.flags & WHOLE}, stop);
+  if (t.at + BLOCK_N < t.end) return with_ends(Tile{t.at + BLOCK_N, t.end, t.request, t.flags & (REAL | WHOLE)}, stop);
   return segment(p, t.end, t.request, stop);
 }
 __device__ __forceinline__ void list_tile(int n, const Tile& t) {
   asm volatile("st.shared.v4.b32 [%0], {%1,%2,%3,%4};" :: "r"(SM_LIST + (n & 15) * 16), "r"(t.at), "r"(t.end), "r"(t.request), "r"(t.flags) : "memory");
 }
+__device__ __forceinline__ u32 listed_flags(int n) { return lds4(SM_LIST + (n & 15) * 16 + 12); }
 __device__ __forceinline__ Tile listed(int n) {
   const uint4 v = lds16(SM_LIST + (n & 15) * 16);
   return Tile{(int)v.x, (int)v.y, (int)v.z, (int)v.w};
 }
 
 // ---------------------------------------------------------------- PTX
-__device__ __forceinline__ bool mbar_test(u32 bar, u32 parity) {                // uniform in the warp
-  u32 ok;
-  asm volatile("{\n.reg .pred p;\nmbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\nselp.u32 %0, 1, 0, p;\n}" : "=r"(ok) : "r"(bar), "r"(parity) : "memory");
-  return __shfl_sync(~0u, ok, 0);
-}
 __device__ __forceinline__ void ldmatrix4(u32 (&r)[4], u32 a) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory");
 }
