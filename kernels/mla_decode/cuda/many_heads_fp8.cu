@@ -1,23 +1,23 @@
 // MLA decode, stage 1 for many query heads (64 a block) and an FP8 cache, Hopper (sm_90a): the matrix-bound shape.
 //
-// A block owns 64 query heads and one worker's stretch of the token line.  Rows stay E4M3 in shared memory, as they lie in the cache; every
-// product takes its A operand from registers, converted to f16 on the way, and its B operand (q or P, f16) from shared memory.  So no f16 copy
-// of the cache exists.  Four warpgroups, two roles:
-//   QK (2)   take turns at tiles of 64 tokens: S^T = K q^T (A = 64 tokens' rows by ldmatrix), softmax, P to shared memory [heads][tokens].
-//            While one makes its softmax, the other multiplies.
+// A block owns 64 query heads and one worker's stretch of the token line.  Rows stay E4M3 in shared memory; every product takes its A operand from
+// registers, converted to f16 on the way, and its B operand (q or P, f16) from shared memory.  So no f16 copy of the cache exists.  Four
+// warpgroups, two roles:
+//   QK (2)   take turns at tiles of 64 tokens: S^T = K q^T (A = 64 tokens' rows by ldmatrix), softmax, P to shared memory [heads][tokens], then
+//            copies of the rows of its next tile.  While one makes its softmax, the other multiplies.
 //   PV (2)   hold half of the 512 x 64 f32 output each: O^T += V^T P^T (A = V^T by ldmatrix.trans; a prmt brings two tokens of one width side
-//            by side).  A warp owns 64 widths: it reads V there, and fetches the same bytes of later rows into the place as soon as it has
-//            read it, so that a slot needs no "empty" barrier.
+//            by side).
+// A warp of QK copies the 16 rows that it multiplies, and so waits for its own copies alone; PV gets to see them with P.
 //
 //   slot       a tile's rows; three of them, tile n lies in slot n % 3.  P has four places, tile n's is n % 4
 //   reference  the exponent that P and O of a head are relative to.  It moves only when a score passes it by 2^MOVE_AT, so the common
 //              tile needs no reduction over tokens and no rescaling
 //   d          score - reference, base 2
 //
-// P's place n % 4 is free once tile n's rows have landed: each PV thread's part in that arrives after its products of tile n - 4.
+// P's place n % 4 is free when tile n's rows are there: they were fetched once all PV warps had read tile n - 3, after their products of n - 4.
 //
 // grid   (ceil(MLA_HEADS / 64), workers) blocks of 512 threads, one a multiprocessor; neighbouring blocks share their rows through L2
-// shared SM_TOTAL bytes, dynamic
+// shared SM_TOTAL = 221,008 bytes, dynamic
 #include "many_heads_fp8_parts.cuh"
 
 // ---------------------------------------------------------------- a QK warpgroup: tiles n with n % 2 = me
@@ -48,7 +48,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
   // shared-memory cycles.  A row is four lines and half a line, after them (even rows) or before.
   // Rows past a segment's end repeat its last one: finite, and P = 0.
   int mine = 0;                                                                  // the cache slot of row lane % 16
-  auto look_up = [&](const Tile& t) { mine = __ldg(p.kv_indices + max(min(t.at + 16 * warp + (lane & 15), t.end - 1), 0)); };
+  auto look_up = [&](const int* slots, const Tile& t) { mine = __ldg(slots + max(min(t.at + 16 * warp + (lane & 15), t.end - 1), 0)); };
   const u32 line = (lane & 8 ? 64 : 0) + 16 * (lane & 7), half = (lane & 4 ? 0 : 512) + 16 * (lane & 3);
   const u32 to_line = opaque(SM_TILE + (16 * warp + (lane >> 3)) * PITCH + (line ^ ((lane >> 4) << 4)));
   const u32 to_half = opaque(SM_TILE + (16 * warp + (lane >> 2)) * PITCH + (half ^ ((lane >> 3) << 4)));
@@ -69,9 +69,10 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
     // The first three tiles; the walk is the same in every thread.
     const Tile t0 = segment(p, st.begin, st.request, st.end), t1 = after(t0, p, st.end), t2 = after(t1, p, st.end), t3 = after(t2, p, st.end);
     const Tile own = me ? t1 : t0, next = me ? t3 : t2;
-    look_up(own);
+    const int* slots = st.begin < st.end ? p.kv_indices : p.kv_indptr;           // no tokens: kv_indices may be null
+    look_up(slots, own);
     const int rows = mine;
-    look_up(next);
+    look_up(slots, next);
     const int rows_next = mine;
     mine = rows;
     if (own.at < own.end) fetch(me);
@@ -79,7 +80,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
     mine = rows_next;
     if (me == 0) {
       if (next.at < next.end) fetch(2);
-      look_up(after(t3, p, st.end));                                             // tile 4
+      look_up(slots, after(t3, p, st.end));                                      // tile 4
     }
     copies_commit();
     if (me == 0 && tid == 0) {
@@ -229,7 +230,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
       if (n > 0) {                                                               // this warpgroup's next tile goes to where tile n - 1 was
         if (flags_next & REAL) { mh_wait(SM_EMPTY + 8 * before, phase); fetch(before); }
         copies_commit();
-        look_up(listed(n + 4));
+        look_up(p.kv_indices, listed(n + 4));
       }
       flags_before = flags_after;
       flags = flags_next;

@@ -43,8 +43,8 @@ static_assert(MF_DIAG || MF_PV_REGS + MF_QK_REGS <= 256, "setmaxnreg would wait 
 
 #define TILE_SLOTS 3
 // Token rows lie at 576 bytes as in the cache, so that lines of 128 bytes are lines in both (where row and cache slot are both even or both odd;
-// else it costs time alone).  Within each 64 bytes the pieces of 16 change places, piece i to i ^ (row / 2) % 4: 8 rows' pieces at one column then lie in 8
-// different groups of banks.
+// elsewhere it costs time alone).  Within each 64 bytes the pieces of 16 change places, piece i to i ^ (row / 2) % 4: 8 rows' pieces at one
+// column then lie in 8 different groups of banks.
 #define PITCH 576
 #define TILE_BYTES (64 * PITCH)
 
