@@ -7,8 +7,8 @@ import type { DeviceInfo } from "../../devices/device.ts";
 import type { Config, ParamValue } from "../../space.ts";
 import { maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
 
-/** Stage 1 has three kernels: two for Hopper, by what binds them, and one for every card from Ampere on. */
-export type Path = "few_heads" | "many_heads" | "portable";
+/** Stage 1 has four kernels: three for Hopper, by what binds them and by the cache's type, and one for every card from Ampere on. */
+export type Path = "few_heads" | "many_heads" | "many_heads_fp8" | "portable";
 
 /** Parameters whose values depend on the path. */
 export type PathParam =
@@ -26,6 +26,8 @@ export interface PathShape {
   readonly entryPoint: string;
   /** Lowest compute capability times ten; Hopper's matrix instructions exist on 9.0 alone. */
   readonly needsHopper: boolean;
+  /** Reads E4M3 caches alone. */
+  readonly needsFp8: boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
@@ -46,6 +48,7 @@ export const PATHS: Record<Path, PathShape> = {
   few_heads: {
     entryPoint: "mla_few_heads",
     needsHopper: true,
+    needsFp8: false,
     granule: 16,
     values: ({ kvType }) => ({
       BLOCK_N: [64],
@@ -76,6 +79,7 @@ export const PATHS: Record<Path, PathShape> = {
   many_heads: {
     entryPoint: "mla_decode_many_heads",
     needsHopper: true,
+    needsFp8: false,
     granule: 64,
     values: ({ kvType }) => ({
       BLOCK_N: [64],
@@ -96,9 +100,30 @@ export const PATHS: Record<Path, PathShape> = {
     threads: () => 384,
     sharedBytes: () => 223592,
   },
+  many_heads_fp8: {
+    entryPoint: "mla_decode_many_heads_fp8",
+    needsHopper: true,
+    needsFp8: true,
+    granule: 64,
+    values: () => ({
+      BLOCK_N: [64],
+      num_stages: [3],
+      BLOCK_H: [64],
+      warpgroups: [4],
+      blocks_per_sm: [1],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [true, false],
+    }),
+    defines: () => ({}),
+    grid: (headBlocks, workers) => [headBlocks, workers, 1],
+    threads: () => 512,
+    sharedBytes: () => 221008,
+  },
   portable: {
     entryPoint: "mla_portable",
     needsHopper: false,
+    needsFp8: false,
     granule: 16,
     values: () => ({
       BLOCK_N: [32, 64],

@@ -11,6 +11,8 @@ import common from "./common.cuh" with { type: "text" };
 import fewHeads from "./few_heads.cu" with { type: "text" };
 import fewHeadsParts from "./few_heads_parts.cuh" with { type: "text" };
 import manyHeads from "./many_heads.cu" with { type: "text" };
+import manyHeadsFp8 from "./many_heads_fp8.cu" with { type: "text" };
+import manyHeadsFp8Parts from "./many_heads_fp8_parts.cuh" with { type: "text" };
 import manyHeadsParts from "./many_heads_parts.cuh" with { type: "text" };
 import manyHeadsPtx from "./many_heads_ptx.cuh" with { type: "text" };
 import merge from "./merge.cu" with { type: "text" };
@@ -18,7 +20,12 @@ import portable from "./portable.cu" with { type: "text" };
 import { headBlocks, mergeBlocks, type Path, pathOf, workersOf, workspaceBytes } from "./geometry.ts";
 import { baseline, space } from "./space.ts";
 
-const SOURCES: Record<Path, string> = { few_heads: fewHeads, many_heads: manyHeads, portable };
+const SOURCES: Record<Path, string> = {
+  few_heads: fewHeads,
+  many_heads: manyHeads,
+  many_heads_fp8: manyHeadsFp8,
+  portable,
+};
 
 /** What each source may include; a unit gets what it needs, so that the compile cache knows what it depends on. */
 const HEADERS: Record<Path | "merge", Record<string, string>> = {
@@ -26,6 +33,11 @@ const HEADERS: Record<Path | "merge", Record<string, string>> = {
   many_heads: {
     "common.cuh": common,
     "many_heads_parts.cuh": manyHeadsParts,
+    "many_heads_ptx.cuh": manyHeadsPtx,
+  },
+  many_heads_fp8: {
+    "common.cuh": common,
+    "many_heads_fp8_parts.cuh": manyHeadsFp8Parts,
     "many_heads_ptx.cuh": manyHeadsPtx,
   },
   portable: { "common.cuh": common },
@@ -39,7 +51,18 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes,
   program,
-  sources: [common, fewHeads, fewHeadsParts, manyHeads, manyHeadsParts, manyHeadsPtx, merge, portable],
+  sources: [
+    common,
+    fewHeads,
+    fewHeadsParts,
+    manyHeads,
+    manyHeadsParts,
+    manyHeadsFp8,
+    manyHeadsFp8Parts,
+    manyHeadsPtx,
+    merge,
+    portable,
+  ],
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {

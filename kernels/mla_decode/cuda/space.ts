@@ -50,7 +50,8 @@ export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Co
 
 function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
   const paths = (Object.keys(PATHS) as Path[]).filter((path) =>
-    !PATHS[path].needsHopper || device.limits.computeCapability === HOPPER
+    (!PATHS[path].needsHopper || device.limits.computeCapability === HOPPER) &&
+    (!PATHS[path].needsFp8 || problem.kvType === "fp8_e4m3")
   );
   const every = (name: PathParam) => {
     const values = new Set(paths.flatMap((path) => PATHS[path].values(problem)[name]));
@@ -60,7 +61,11 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     { name, values, what, recompiles }
   );
   return [
-    param("path", paths, "stage 1's kernel: memory-bound on Hopper, matrix-bound on Hopper, or for every card"),
+    param(
+      "path",
+      paths,
+      "stage 1's kernel: memory-bound or matrix-bound (any cache or FP8) on Hopper, or for every card",
+    ),
     param("BLOCK_N", every("BLOCK_N"), "tokens a tile"),
     param("num_stages", every("num_stages"), "pieces in flight: tiles, or on the few-heads path rings of 16 tokens"),
     param("BLOCK_H", every("BLOCK_H"), "query heads a block"),
@@ -98,6 +103,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
   const valuesOf = {
     few_heads: PATHS.few_heads.values(problem),
     many_heads: PATHS.many_heads.values(problem),
+    many_heads_fp8: PATHS.many_heads_fp8.values(problem),
     portable: PATHS.portable.values(problem),
   };
   const names = Object.keys(valuesOf.portable) as PathParam[];
@@ -118,6 +124,11 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
       const values = valuesOf[config.path as Path];
       return names.every((name) => values[name].includes(config[name]));
     }),
+    rule(
+      "path's cache",
+      `some paths read fp8_e4m3 alone, the cache is ${problem.kvType}`,
+      (_, path) => !path.needsFp8 || problem.kvType === "fp8_e4m3",
+    ),
     rule(
       "heads a block",
       `no block more than half empty: ${problem.heads} heads`,

@@ -49,9 +49,15 @@ Deno.test("space() on a card that is no Hopper has the portable path alone", () 
   }
 });
 
-Deno.test("space() admits the two Hopper paths at 128 heads", () => {
-  const configs = sample(cudaMlaDecode.space(problem({ heads: 128 }), device()), 300);
-  assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), ["few_heads", "many_heads", "portable"]);
+Deno.test("space() admits every Hopper path that reads the cache's type at 128 heads", () => {
+  const cases = [["fp8_e4m3", ["few_heads", "many_heads", "many_heads_fp8", "portable"]], [
+    "bf16",
+    ["few_heads", "many_heads", "portable"],
+  ]] as const;
+  for (const [kvType, paths] of cases) {
+    const configs = sample(cudaMlaDecode.space(problem({ heads: 128, kvType }), device()), 300);
+    assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), paths);
+  }
 });
 
 Deno.test("space() gives each refused config a reason", () => {
@@ -59,9 +65,13 @@ Deno.test("space() gives each refused config a reason", () => {
   const [config] = sample(space, 1);
   const cases: [Config, string][] = [
     [{ ...config, path: "many_heads" }, "path's values"],
-    [{ ...config, path: "few_heads", warpgroups: 1, blocks_per_sm: 2, num_stages: 20 }, "blocks an SM"],
+    [{ ...config, path: "few_heads", BLOCK_H: 16, warpgroups: 1, blocks_per_sm: 2, num_stages: 20 }, "blocks an SM"],
   ];
   for (const [refused, name] of cases) assert.equal(brokenConstraint(space, refused)?.name, name);
+  const bf16 = cudaMlaDecode.space(problem({ heads: 128, kvType: "bf16" }), device());
+  const fp8 = sample(cudaMlaDecode.space(problem({ heads: 128 }), device()), 200)
+    .find(({ path }) => path === "many_heads_fp8")!;
+  assert.equal(brokenConstraint(bf16, fp8)?.name, "path's cache");
   const small = cudaMlaDecode.space(problem(), device(), { maxWorkspaceBytes: 1000 });
   assert.equal(brokenConstraint(small, config)?.name, "workspace");
   const f32 = cudaMlaDecode.space(problem({ ioType: "f32" }), device());
