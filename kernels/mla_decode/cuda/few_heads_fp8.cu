@@ -168,13 +168,12 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         moved = true;
       }
       if (moved) {
+        float top[2 * HG];
         #pragma unroll
-        for (int i = 0; i < 2 * HG; i++) {
-          float x = fmaxf(s[4 * (i / 2) + (i & 1)], s[4 * (i / 2) + (i & 1) + 2]);
-          #pragma unroll
-          for (int o = 4; o < 32; o <<= 1) x = fmaxf(x, __shfl_xor_sync(~0u, x, o));
-          if (g == 0) red[4 * (8 * (i / 2) + 2 * t + (i & 1)) + warp] = x;
-        }
+        for (int i = 0; i < 2 * HG; i++) top[i] = fmaxf(s[4 * (i / 2) + (i & 1)], s[4 * (i / 2) + (i & 1) + 2]);
+        const int from = reduce_lanes(top, lane, [](float a, float b) { return fmaxf(a, b); });
+        #pragma unroll
+        for (int k = 0; k < left(2 * HG); k++) red[4 * (8 * ((from + k) / 2) + 2 * t + ((from + k) & 1)) + warp] = top[k];
         group_sync(wg);
         #pragma unroll
         for (int i = 0; i < 2 * HG; i++) {
@@ -196,19 +195,19 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
       // ---- O^T
       const u32 p_now = p_desc + (2 * wg + p_buffer) * (P_BYTES >> 4);
       p_buffer ^= 1;
-      float d[PV_DEPTH][PV_REGS];
+      float d[PV_DEPTH][D_REGS];
       u32 a[PV_DEPTH][8];
       auto add = [&](int j) {
-        float (&x)[PV_REGS] = d[j % PV_DEPTH];
+        float (&x)[D_REGS] = d[j % PV_DEPTH];
         pin(x);
         #pragma unroll
-        for (int i = 0; i < D_REGS; i++) acc[j][i] += PV_STACK ? x[i] + x[(i + D_REGS) % PV_REGS] : x[i];
+        for (int i = 0; i < D_REGS; i++) acc[j][i] += x[i];
       };
       #pragma unroll
       for (int j = 0; j < 8; j++) {
         if (j >= PV_DEPTH) { wgmma_wait<PV_DEPTH - 1>(); add(j - PV_DEPTH); }
         u32 (&f)[8] = a[j % PV_DEPTH];
-        float (&x)[PV_REGS] = d[j % PV_DEPTH];
+        float (&x)[D_REGS] = d[j % PV_DEPTH];
         #pragma unroll
         for (int k = 0; k < 2; k++) {               // tokens 2t, 2t + 8, 2t + 1, 2t + 9 of each warp's 16, as P has them
           const u32 (&v)[4] = raw[j & 1][k];
@@ -226,9 +225,9 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         }
         wgmma_fence();
         pv_wgmma<false>(x, f, p_now);
-        if (!PV_STACK) pv_wgmma<true>(x, f, p_now + (HG * CORE >> 4));
+        pv_wgmma<true>(x, f, p_now + (HG * CORE >> 4));
         pv_wgmma<true>(x, f + 4, p_now + (2 * P_COLUMN >> 4));
-        if (!PV_STACK) pv_wgmma<true>(x, f + 4, p_now + ((2 * P_COLUMN + HG * CORE) >> 4));
+        pv_wgmma<true>(x, f + 4, p_now + ((2 * P_COLUMN + HG * CORE) >> 4));
         wgmma_commit();
       }
       wgmma_wait<0>();
@@ -241,12 +240,14 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
 
     // ---- the segment's partial: this thread has 16 widths of each of its heads, over its warpgroup's tiles
     constexpr int WIDTH_TILES = 8 / NUM_GROUPS;     // of the output that a warpgroup writes
+    float sums[4 * HG];
     #pragma unroll
-    for (int i = 0; i < 2 * HG; i++) {
-      float x = l[i], y = lp[i];
-      #pragma unroll
-      for (int o = 4; o < 32; o <<= 1) { x += __shfl_xor_sync(~0u, x, o); y += __shfl_xor_sync(~0u, y, o); }
-      if (g == 0) *(float2*)(red + 8 * (8 * (i / 2) + 2 * t + (i & 1)) + 2 * warp) = make_float2(x, y);
+    for (int i = 0; i < 2 * HG; i++) { sums[i] = l[i]; sums[2 * HG + i] = lp[i]; }
+    const int from = reduce_lanes(sums, lane, [](float a, float b) { return a + b; });
+    #pragma unroll
+    for (int k = 0; k < left(4 * HG); k++) {
+      const int term = from + k >= 2 * HG, i = from + k - 2 * HG * term;
+      red[8 * (8 * (i / 2) + 2 * t + (i & 1)) + 2 * warp + term] = sums[k];
     }
     group_sync(wg);
     float share[2 * HG];                            // what turns acc into this warpgroup's part of the normalised output
@@ -256,7 +257,7 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
       const float4 a = *(const float4*)(red + 8 * column), b = *(const float4*)(red + 8 * column + 4);
       const float x = (a.x + a.z) + (b.x + b.z), y = (a.y + a.w) + (b.y + b.w);
       l[i] = x;
-      share[i] = y > 0.f ? 1.f / y : 0.f;
+      share[i] = y > 0.f ? rcp(y) : 0.f;
       if (NUM_GROUPS > 1 && warp == 0 && g == 0) { ml[wg * 2 * BLOCK_H + column] = m[i]; ml[(wg * 2 + 1) * BLOCK_H + column] = x; }
     }
     if (NUM_GROUPS > 1) {
@@ -269,7 +270,7 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         for (int w = 0; w < NUM_GROUPS; w++) top = fmaxf(top, of[w * 2 * BLOCK_H]);
         #pragma unroll
         for (int w = 0; w < NUM_GROUPS; w++) sum += ex2(of[w * 2 * BLOCK_H] - top) * of[(w * 2 + 1) * BLOCK_H];
-        share[i] *= ex2(m[i] - top) * l[i] / sum;
+        share[i] *= ex2(m[i] - top) * l[i] * rcp(sum);
         m[i] = top, l[i] = sum;
       }
       // Each warpgroup hands half of its widths to the other and writes the other half.
@@ -303,9 +304,9 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
     #pragma unroll
     for (int i = 0; i < 2 * HG; i++) {
       const int column = 8 * (i / 2) + 2 * t + (i & 1), head = head0 + column, d = 4 * (i / 2) + (i & 1);
-      if (head >= MLA_HEADS) continue;
+      if (MLA_HEADS % BLOCK_H && head >= MLA_HEADS) continue;
       const u64 at = (u64)(blockIdx.x + r) * MLA_HEADS + head;
-      if (wg == 0 && warp == 0 && g == 0) p.partial_lse[at] = m[i] + log2f(l[i]);
+      if (wg == 0 && warp == 0 && g == 0) p.partial_lse[at] = m[i] + lg2(l[i]);
       partial_t* to = p.partial + at * MLA_LATENT + 64 * WIDTH_TILES * wg + 16 * warp + 2 * g;
       #pragma unroll
       for (int j = 0; j < WIDTH_TILES; j++) {

@@ -18,7 +18,7 @@
 #define NUM_GROUPS 2        // computing warpgroups of a block, 1 or 2; each takes every NUM_GROUPS-th tile
 #endif
 #ifndef NUM_STAGES
-#define NUM_STAGES 4        // tiles of shared memory, a multiple of NUM_GROUPS
+#define NUM_STAGES (2 * NUM_GROUPS)   // tiles of shared memory, a multiple of NUM_GROUPS
 #endif
 // A warpgroup waits for its own tiles only.  Were a slot not always the same warpgroup's, one that runs ahead could meet a slot whose tile of the
 // round before has not landed, and take the barrier's parity of the round before that for its own.
@@ -30,13 +30,10 @@
 #endif
 #define QK_TRUNCATION 1.00003f   // makes up for what the matrix unit cuts off a logit on average (measured, QK_CHAIN 2)
 #ifndef QK_DEPTH
-#define QK_DEPTH (BLOCK_H > 16 ? 1 : 3)   // such chains in flight
+#define QK_DEPTH (BLOCK_H > 16 ? 1 : NUM_GROUPS == 1 ? 2 : 3)   // such chains in flight
 #endif
 #ifndef PV_DEPTH
 #define PV_DEPTH 2          // 64-width tiles of the output in flight
-#endif
-#ifndef PV_STACK
-#define PV_STACK 0          // 1: the two terms of P side by side as heads (two instructions of 2 BLOCK_H), 0: one after the other as tokens (four)
 #endif
 #ifndef FEW_HEADS_MODE
 #define FEW_HEADS_MODE 0    // measuring aid.  0: all; 1: rows are loaded and dropped; 2: arithmetic on whatever the ring holds, no loads
@@ -45,8 +42,8 @@
 // + PRODUCER_REGS, all multiples of 8.  Where 65536 leaves room, a block of stage 2 can start beside stage 1.
 #ifndef CONSUMER_REGS
 #if NUM_GROUPS == 1
-#define LAUNCH_REGS 120
-#define CONSUMER_REGS 200
+#define LAUNCH_REGS 112     // two blocks an SM leave 8192 registers
+#define CONSUMER_REGS 184
 #define PRODUCER_REGS 40
 #elif NUM_GROUPS == 2 && BLOCK_H <= 16
 #define LAUNCH_REGS 152     // leaves 7168
@@ -154,17 +151,8 @@ __device__ __forceinline__ u64 desc(u32 low) {
 template <bool ACCUMULATE> __device__ __forceinline__ void qk_wgmma(float (&d)[2 * D_REGS], const u32* a, u32 b) {
   asm volatile(WGMMA(TWO_SHAPE, TWO_LIST, TWO_IN) : TWO_D : A_AND_B);
 }
-#if PV_STACK
-#define PV_REGS (2 * D_REGS)
-#else
-#define PV_REGS D_REGS
-#endif
-template <bool ACCUMULATE> __device__ __forceinline__ void pv_wgmma(float (&d)[PV_REGS], const u32* a, u32 b) {
-#if PV_STACK
-  asm volatile(WGMMA(TWO_SHAPE, TWO_LIST, TWO_IN) : TWO_D : A_AND_B);
-#else
+template <bool ACCUMULATE> __device__ __forceinline__ void pv_wgmma(float (&d)[D_REGS], const u32* a, u32 b) {
   asm volatile(WGMMA(ONE_SHAPE, ONE_LIST, ONE_IN) : ONE_D : A_AND_B);
-#endif
 }
 __device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -189,6 +177,39 @@ __device__ __forceinline__ void ldmatrix(u32* v, u32 addr) {
 }
 __device__ __forceinline__ void ldmatrix_trans(u32* v, u32 addr) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3]) : "r"(addr) : "memory");
+}
+
+__device__ __forceinline__ float lg2(float x) { float y; asm("lg2.approx.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
+__device__ __forceinline__ float rcp(float x) { float y; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x)); return y; }
+
+// N values of each lane, reduced over the 8 lanes of the same t.  Lanes share the work: a lane ends with values first .. first + left(N) - 1.
+__host__ __device__ constexpr int left(int n) {
+  for (int i = 0; i < 3; i++) if (n % 2 == 0) n /= 2;
+  return n;
+}
+template <int N, class Op> __device__ __forceinline__ int reduce_lanes(float (&v)[N], int lane, Op op) {
+  int n = N, first = 0;
+  #pragma unroll
+  for (int o = 16; o >= 4; o >>= 1) {
+    const bool upper = lane & o;
+    if (n % 2 == 0) {
+      n /= 2;
+      first += upper ? n : 0;
+      #pragma unroll
+      for (int i = 0; i < N; i++) {
+        if (i >= n) break;
+        const float give = upper ? v[i] : v[i + n], keep = upper ? v[i + n] : v[i];
+        v[i] = op(keep, __shfl_xor_sync(~0u, give, o));
+      }
+    } else {
+      #pragma unroll
+      for (int i = 0; i < N; i++) {
+        if (i >= n) break;
+        v[i] = op(v[i], __shfl_xor_sync(~0u, v[i], o));
+      }
+    }
+  }
+  return first;
 }
 
 // Two numbers as E4M3 in the lower 16 bits, the first in the lowest byte.
