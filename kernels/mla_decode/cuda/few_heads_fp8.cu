@@ -301,20 +301,39 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         }
       }
     }
+#if MLA_DIRECT
+    const bool whole = __ldg(p.kv_indptr + r) >= stretch.begin && __ldg(p.kv_indptr + r + 1) <= stretch.end;   // no other segment: stage 2 skips it
+#else
+    const bool whole = false;
+#endif
     #pragma unroll
     for (int i = 0; i < 2 * HG; i++) {
       const int column = 8 * (i / 2) + 2 * t + (i & 1), head = head0 + column, d = 4 * (i / 2) + (i & 1);
       if (MLA_HEADS % BLOCK_H && head >= MLA_HEADS) continue;
+      const bool first = wg == 0 && warp == 0 && g == 0;
+      const int width = 64 * WIDTH_TILES * wg + 16 * warp + 2 * g;
+      float scale = NUM_GROUPS > 1 ? 1.f : share[i];
+      if (whole) {
+        const u64 at = (u64)r * MLA_HEADS + head;
+        if (first && p.lse) p.lse[at] = (m[i] + lg2(l[i])) * MLA_LN2;            // without the sink, as in stage 2
+        scale *= p.kv_scale;
+#if MLA_SINKS
+        scale *= l[i] * rcp(l[i] + ex2(__ldg(p.sinks + head) * MLA_LOG2E - m[i]));
+#endif
+        #pragma unroll
+        for (int j = 0; j < WIDTH_TILES; j++)
+          *(u32*)(p.out + at * MLA_LATENT + width + 64 * j) = pack_io(acc[j][d] * scale, acc[j][d + 2] * scale);
+        continue;
+      }
       const u64 at = (u64)(blockIdx.x + r) * MLA_HEADS + head;
-      if (wg == 0 && warp == 0 && g == 0) p.partial_lse[at] = m[i] + lg2(l[i]);
-      partial_t* to = p.partial + at * MLA_LATENT + 64 * WIDTH_TILES * wg + 16 * warp + 2 * g;
+      if (first) p.partial_lse[at] = m[i] + lg2(l[i]);
       #pragma unroll
       for (int j = 0; j < WIDTH_TILES; j++) {
-        const float scale = NUM_GROUPS > 1 ? 1.f : share[i], x = acc[j][d] * scale, y = acc[j][d + 2] * scale;
+        partial_t* to = p.partial + at * MLA_LATENT + width + 64 * j;
 #if MLA_PARTIAL_F32
-        *(float2*)(to + 64 * j) = make_float2(x, y);
+        *(float2*)to = make_float2(acc[j][d] * scale, acc[j][d + 2] * scale);
 #else
-        *(u32*)(to + 64 * j) = pack_f16(x, y);
+        *(u32*)to = pack_f16(acc[j][d] * scale, acc[j][d + 2] * scale);
 #endif
       }
     }

@@ -7,8 +7,8 @@ import type { DeviceInfo } from "../../devices/device.ts";
 import type { Config, ParamValue } from "../../space.ts";
 import { maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
 
-/** Stage 1 has three kernels: two for Hopper, by what binds them, and one for every card from Ampere on. */
-export type Path = "few_heads" | "many_heads" | "portable";
+/** Stage 1 has four kernels: three for Hopper, by what binds them and the cache's type, and one for every card from Ampere on. */
+export type Path = "few_heads" | "few_heads_fp8" | "many_heads" | "portable";
 
 /** Parameters whose values depend on the path. */
 export type PathParam =
@@ -71,6 +71,41 @@ export const PATHS: Record<Path, PathShape> = {
       const q = (problem.latent + problem.rope) / 16 * kStep;
       const exchange = Math.max(q + groups * 2 * 4 * kStep, (groups - 1) * problem.latent * heads * 2);
       return number(config, "num_stages") * (16 * rowPitch(problem) + 16) + exchange + groups * 24 * heads;
+    },
+  },
+  few_heads_fp8: {
+    entryPoint: "mla_few_heads_fp8",
+    needsHopper: true,
+    granule: 16,
+    // Two blocks an SM with one computing warpgroup and two tiles each, or one block with two and four.
+    values: () => ({
+      BLOCK_N: [64],
+      num_stages: [2, 4],
+      BLOCK_H: [8, 16, 24],
+      warpgroups: [1, 2],
+      blocks_per_sm: [1, 2],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [true, false],
+    }),
+    defines: (config) => ({
+      BLOCK_H: number(config, "BLOCK_H"),
+      NUM_STAGES: number(config, "num_stages"),
+      NUM_GROUPS: number(config, "warpgroups"),
+    }),
+    grid: (headBlocks, workers) => [workers, headBlocks, 1],
+    threads: (config) => (number(config, "warpgroups") + 1) * 128,
+    // few_heads_fp8_parts.cuh: ring | q | P | scales | m and l | reductions | barriers
+    sharedBytes({ latent, rope }, config) {
+      const [heads, groups, stages] = [
+        number(config, "BLOCK_H"),
+        number(config, "warpgroups"),
+        number(config, "num_stages"),
+      ];
+      const column = 2 * (heads / 8) * 128; // two terms of 16 widths, or of 16 tokens
+      const q = (latent + rope) / 16 * (column + 16);
+      const p = groups * 2 * 4 * column;
+      return stages * (64 * 592 + 16) + q + p + heads * 4 + groups * heads * 40;
     },
   },
   many_heads: {

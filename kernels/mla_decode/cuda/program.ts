@@ -9,6 +9,8 @@ import type { Config } from "../../space.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
 import common from "./common.cuh" with { type: "text" };
 import fewHeads from "./few_heads.cu" with { type: "text" };
+import fewHeadsFp8 from "./few_heads_fp8.cu" with { type: "text" };
+import fewHeadsFp8Parts from "./few_heads_fp8_parts.cuh" with { type: "text" };
 import fewHeadsParts from "./few_heads_parts.cuh" with { type: "text" };
 import manyHeads from "./many_heads.cu" with { type: "text" };
 import manyHeadsParts from "./many_heads_parts.cuh" with { type: "text" };
@@ -18,11 +20,17 @@ import portable from "./portable.cu" with { type: "text" };
 import { headBlocks, mergeBlocks, type Path, pathOf, workersOf, workspaceBytes } from "./geometry.ts";
 import { baseline, space } from "./space.ts";
 
-const SOURCES: Record<Path, string> = { few_heads: fewHeads, many_heads: manyHeads, portable };
+const SOURCES: Record<Path, string> = {
+  few_heads: fewHeads,
+  few_heads_fp8: fewHeadsFp8,
+  many_heads: manyHeads,
+  portable,
+};
 
 /** What each source may include; a unit gets what it needs, so that the compile cache knows what it depends on. */
 const HEADERS: Record<Path | "merge", Record<string, string>> = {
   few_heads: { "common.cuh": common, "few_heads_parts.cuh": fewHeadsParts },
+  few_heads_fp8: { "common.cuh": common, "few_heads_fp8_parts.cuh": fewHeadsFp8Parts },
   many_heads: {
     "common.cuh": common,
     "many_heads_parts.cuh": manyHeadsParts,
@@ -39,7 +47,18 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes,
   program,
-  sources: [common, fewHeads, fewHeadsParts, manyHeads, manyHeadsParts, manyHeadsPtx, merge, portable],
+  sources: [
+    common,
+    fewHeads,
+    fewHeadsParts,
+    fewHeadsFp8,
+    fewHeadsFp8Parts,
+    manyHeads,
+    manyHeadsParts,
+    manyHeadsPtx,
+    merge,
+    portable,
+  ],
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {

@@ -48,6 +48,8 @@ export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Co
   };
 }
 
+const isFewHeads = ({ path }: Config) => path === "few_heads" || path === "few_heads_fp8";
+
 function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
   const paths = (Object.keys(PATHS) as Path[]).filter((path) =>
     !PATHS[path].needsHopper || device.limits.computeCapability === HOPPER
@@ -97,6 +99,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
   );
   const valuesOf = {
     few_heads: PATHS.few_heads.values(problem),
+    few_heads_fp8: PATHS.few_heads_fp8.values(problem),
     many_heads: PATHS.many_heads.values(problem),
     portable: PATHS.portable.values(problem),
   };
@@ -107,6 +110,11 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
       "cache type",
       `the kernels read fp8_e4m3 and bf16, the cache is ${problem.kvType}`,
       () => problem.kvType !== "f16",
+    ),
+    rule(
+      "path's types",
+      "the few-heads FP8 path multiplies the cache's E4M3 bytes as they are, and q in two E4M3 terms, which hold bf16's bits, not f16's",
+      (config) => config.path !== "few_heads_fp8" || (problem.kvType === "fp8_e4m3" && problem.ioType === "bf16"),
     ),
     rule("io type", `the kernels take bf16 and f16, q and out are ${problem.ioType}`, () => problem.ioType !== "f32"),
     rule(
@@ -141,7 +149,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
       "registers",
       "few-heads blocks: two an SM with one computing warpgroup, one with more; three warpgroups up to 16 heads",
       (config) =>
-        config.path !== "few_heads" ||
+        !isFewHeads(config) ||
         ((config.warpgroups === 1) === (config.blocks_per_sm === 2) &&
           (config.warpgroups !== 3 || (config.BLOCK_H as number) <= 16)),
     ),
@@ -149,7 +157,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
       "ring",
       "a ring that leaves a third of shared memory empty keeps too few bytes in flight",
       (config) =>
-        config.path !== "few_heads" ||
+        !isFewHeads(config) ||
         (config.blocks_per_sm as number) * shared(config) > limits.workgroupStorageBytes / 1.5,
     ),
     rule(
