@@ -26,6 +26,11 @@ export interface PathShape {
   readonly entryPoint: string;
   /** Lowest compute capability times ten; Hopper's matrix instructions exist on 9.0 alone. */
   readonly needsHopper: boolean;
+  /**
+   * Whether stage 1, too, may be launched while the launch before it ends: with MLA_PDL it waits for that launch before it
+   * reads or writes memory, so it may overwrite the partials that the stage 2 before it reads.
+   */
+  readonly waitsFirst: boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
@@ -46,6 +51,7 @@ export const PATHS: Record<Path, PathShape> = {
   few_heads: {
     entryPoint: "mla_few_heads",
     needsHopper: true,
+    waitsFirst: false,
     granule: 16,
     values: ({ kvType }) => ({
       BLOCK_N: [64],
@@ -76,6 +82,7 @@ export const PATHS: Record<Path, PathShape> = {
   few_heads_fp8: {
     entryPoint: "mla_few_heads_fp8",
     needsHopper: true,
+    waitsFirst: true,
     granule: 16,
     // Two blocks an SM with one computing warpgroup and two tiles each, or one block with two and four.
     values: () => ({
@@ -111,6 +118,7 @@ export const PATHS: Record<Path, PathShape> = {
   many_heads: {
     entryPoint: "mla_decode_many_heads",
     needsHopper: true,
+    waitsFirst: false,
     granule: 64,
     values: ({ kvType }) => ({
       BLOCK_N: [64],
@@ -134,6 +142,7 @@ export const PATHS: Record<Path, PathShape> = {
   portable: {
     entryPoint: "mla_portable",
     needsHopper: false,
+    waitsFirst: false,
     granule: 16,
     values: () => ({
       BLOCK_N: [32, 64],

@@ -96,7 +96,7 @@ function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo):
         grid: path.grid(headBlocks(problem, config), workers),
         block: [path.threads(config), 1, 1],
         sharedBytes: path.sharedBytes(problem, config),
-        pdl: false, // It overwrites the partials that the launch before it reads.
+        pdl: pdl && path.waitsFirst,
       }),
       launch({
         label: "stage 2",

@@ -77,7 +77,11 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     param("direct", every("direct"), "a request that one block has whole skips stage 2 (many-heads)"),
     // Normalised outputs of an FP8 cache fit f16; a bf16 cache may hold values that do not.
     param("partials", problem.kvType === "bf16" ? ["f16", "f32"] : ["f16"], "how partial outputs are stored"),
-    param("pdl", device.features.includes("pdl") ? [true, false] : [false], "stage 2 starts beside stage 1's end"),
+    param(
+      "pdl",
+      device.features.includes("pdl") ? [true, false] : [false],
+      "stage 2 starts beside stage 1's end, and the few-heads FP8 stage 1 beside the end of what runs before it",
+    ),
     param("merge_slices", [2, 4, 8, 16], "pieces of the widths that stage 2 merges apart"),
     param("merge_threads", [64, 128, 256], "threads a block of stage 2"),
     param("merge_item", ["warp", "block"], "what merges one piece of one head"),

@@ -49,17 +49,38 @@ Deno.test("space() on a card that is no Hopper has the portable path alone", () 
   }
 });
 
-Deno.test("space() admits the two Hopper paths at 128 heads", () => {
+Deno.test("space() admits all Hopper paths at 128 heads", () => {
   const configs = sample(cudaMlaDecode.space(problem({ heads: 128 }), device()), 300);
-  assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), ["few_heads", "many_heads", "portable"]);
+  const paths = ["few_heads", "few_heads_fp8", "many_heads", "portable"];
+  assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), paths);
+});
+
+Deno.test("space() keeps few_heads_fp8 to an FP8 cache and bf16 queries", () => {
+  for (const fields of [{ kvType: "bf16" }, { ioType: "f16" }]) {
+    const configs = sample(cudaMlaDecode.space(problem(fields), device()), 300);
+    assert.ok(configs.some((config) => config.path === "few_heads"));
+    assert.ok(configs.every((config) => config.path !== "few_heads_fp8"));
+  }
+});
+
+Deno.test("space() gives few_heads_fp8 two small blocks an SM or one large one", () => {
+  const given = problem({ batch: 8 });
+  const configs = sample(cudaMlaDecode.space(given, device()), 1000).filter((config) =>
+    config.path === "few_heads_fp8" && config.BLOCK_H === 16
+  );
+  const shapes = configs.map((config) =>
+    [config.warpgroups, config.blocks_per_sm, config.num_stages, pathOf(config).sharedBytes(given, config)].join()
+  );
+  // The last: FEW_HEADS_FP8_SMEM, as the compiler has it.
+  assert.deepEqual([...new Set(shapes)].sort(), ["1,2,2,99616", "2,1,4,180160"]);
 });
 
 Deno.test("space() gives each refused config a reason", () => {
   const space = cudaMlaDecode.space(problem(), device());
-  const [config] = sample(space, 1);
+  const config = sample(space, 1000).find((config) => config.path === "few_heads")!;
   const cases: [Config, string][] = [
     [{ ...config, path: "many_heads" }, "path's values"],
-    [{ ...config, path: "few_heads", warpgroups: 1, blocks_per_sm: 2, num_stages: 20 }, "blocks an SM"],
+    [{ ...config, BLOCK_H: 16, warpgroups: 1, blocks_per_sm: 2, num_stages: 20 }, "blocks an SM"],
   ];
   for (const [refused, name] of cases) assert.equal(brokenConstraint(space, refused)?.name, name);
   const small = cudaMlaDecode.space(problem(), device(), { maxWorkspaceBytes: 1000 });
@@ -92,7 +113,7 @@ Deno.test("program() passes MlaParams as one struct of 96 bytes, and the same gr
     assert.deepEqual(first.args, second.args);
     assert.equal(first.defines.MLA_GRANULE, pathOf(config).granule);
     assert.equal(first.defines.MLA_GRANULE, second.defines.MLA_GRANULE);
-    assert.equal(first.pdl, false);
+    assert.equal(first.pdl, config.pdl === true && pathOf(config).waitsFirst);
     assert.equal(second.pdl, config.pdl);
   }
 });
