@@ -18,7 +18,7 @@
 #define P_START 6.f         // a reference is set so that its score's P is 2^6: 2.8 binary orders to rise, and 15 down to E4M3's smallest step
 
 extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __grid_constant__ MlaParams p) {
-  extern __shared__ __align__(1024) u8 smem[];
+  extern __shared__ __align__(128) u8 smem[];
   const u32 ring = smem_u32(smem), full = ring + AT_BARS, empty = full + NUM_STAGES * 8;
   const int tid = threadIdx.x, block_warp = tid >> 5, lane = tid & 31, head0 = blockIdx.y * BLOCK_H;
 

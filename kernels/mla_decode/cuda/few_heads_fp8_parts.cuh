@@ -33,7 +33,7 @@
 #define QK_DEPTH (BLOCK_H > 16 ? 1 : NUM_GROUPS == 1 ? 2 : 3)   // such chains in flight
 #endif
 #ifndef PV_DEPTH
-#define PV_DEPTH 2          // 64-width tiles of the output in flight
+#define PV_DEPTH (BLOCK_H > 24 ? 1 : 2)   // 64-width tiles of the output in flight
 #endif
 #ifndef FEW_HEADS_MODE
 #define FEW_HEADS_MODE 0    // measuring aid.  0: all; 1: rows are loaded and dropped; 2: arithmetic on whatever the ring holds, no loads
@@ -49,10 +49,14 @@
 #define LAUNCH_REGS 152     // leaves 7168
 #define CONSUMER_REGS 208
 #define PRODUCER_REGS 40
-#else
+#elif BLOCK_H <= 24
 #define LAUNCH_REGS 168
 #define CONSUMER_REGS 232
 #define PRODUCER_REGS 40
+#else
+#define LAUNCH_REGS 168
+#define CONSUMER_REGS 240
+#define PRODUCER_REGS 24
 #endif
 #endif
 #if (NUM_GROUPS + 1) * LAUNCH_REGS < NUM_GROUPS * CONSUMER_REGS + PRODUCER_REGS

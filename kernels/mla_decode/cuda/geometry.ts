@@ -88,7 +88,7 @@ export const PATHS: Record<Path, PathShape> = {
     values: () => ({
       BLOCK_N: [64],
       num_stages: [2, 4],
-      BLOCK_H: [8, 16, 24],
+      BLOCK_H: [8, 16, 24], // 32 spills registers and loses to few_heads.
       warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
