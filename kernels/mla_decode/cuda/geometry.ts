@@ -5,10 +5,10 @@
  */
 import type { DeviceInfo } from "../../devices/device.ts";
 import type { Config, ParamValue } from "../../space.ts";
-import { maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
+import { type IoType, type KvType, maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
 
-/** Stage 1 has four kernels: three for Hopper, by what binds them and by the cache's type, and one for every card from Ampere on. */
-export type Path = "few_heads" | "many_heads" | "many_heads_fp8" | "portable";
+/** Stage 1 has five kernels: four for Hopper, by what binds them and the cache's type, and one for every card from Ampere on. */
+export type Path = "few_heads" | "few_heads_fp8" | "many_heads" | "many_heads_fp8" | "portable";
 
 /** Parameters whose values depend on the path. */
 export type PathParam =
@@ -26,8 +26,13 @@ export interface PathShape {
   readonly entryPoint: string;
   /** Lowest compute capability times ten; Hopper's matrix instructions exist on 9.0 alone. */
   readonly needsHopper: boolean;
-  /** Reads E4M3 caches alone. */
-  readonly needsFp8: boolean;
+  /** Whether it reads the problem's cache and queries. */
+  takes(problem: MlaDecodeProblem): boolean;
+  /**
+   * Whether stage 1, too, may be launched while the launch before it ends: with MLA_PDL it waits for that launch before it
+   * reads or writes memory, so it may overwrite the partials that the stage 2 before it reads.
+   */
+  readonly waitsFirst: boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
@@ -43,12 +48,16 @@ const number = (config: Config, name: string) => config[name] as number;
 /** Bytes between token rows in shared memory: 80 more than a multiple of 128, against bank conflicts. */
 const rowPitch = ({ kvType }: MlaDecodeProblem) => kvType === "bf16" ? 1232 : 592;
 
+const reads = (caches: readonly KvType[], queries: readonly IoType[]) => ({ kvType, ioType }: MlaDecodeProblem) =>
+  caches.includes(kvType) && queries.includes(ioType);
+
 /** The paths by name. */
 export const PATHS: Record<Path, PathShape> = {
   few_heads: {
     entryPoint: "mla_few_heads",
     needsHopper: true,
-    needsFp8: false,
+    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    waitsFirst: false,
     granule: 16,
     values: ({ kvType }) => ({
       BLOCK_N: [64],
@@ -76,10 +85,48 @@ export const PATHS: Record<Path, PathShape> = {
       return number(config, "num_stages") * (16 * rowPitch(problem) + 16) + exchange + groups * 24 * heads;
     },
   },
+  few_heads_fp8: {
+    entryPoint: "mla_few_heads_fp8",
+    needsHopper: true,
+    takes: reads(["fp8_e4m3"], ["bf16"]), // q in two E4M3 terms holds bf16's bits, not f16's.
+    waitsFirst: true,
+    granule: 16,
+    // Two blocks an SM with one computing warpgroup and two tiles each, or one block with two and four.
+    values: () => ({
+      BLOCK_N: [64],
+      num_stages: [2, 4],
+      BLOCK_H: [8, 16, 24], // 32 spills registers and loses to few_heads.
+      warpgroups: [1, 2],
+      blocks_per_sm: [1, 2],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [true, false],
+    }),
+    defines: (config) => ({
+      BLOCK_H: number(config, "BLOCK_H"),
+      NUM_STAGES: number(config, "num_stages"),
+      NUM_GROUPS: number(config, "warpgroups"),
+    }),
+    grid: (headBlocks, workers) => [workers, headBlocks, 1],
+    threads: (config) => (number(config, "warpgroups") + 1) * 128,
+    // few_heads_fp8_parts.cuh: ring | q | P | scales | m and l | reductions | barriers
+    sharedBytes({ latent, rope }, config) {
+      const [heads, groups, stages] = [
+        number(config, "BLOCK_H"),
+        number(config, "warpgroups"),
+        number(config, "num_stages"),
+      ];
+      const column = 2 * (heads / 8) * 128; // two terms of 16 widths, or of 16 tokens
+      const q = (latent + rope) / 16 * (column + 16);
+      const p = groups * 2 * 4 * column;
+      return stages * (64 * 592 + 16) + q + p + heads * 4 + groups * heads * 40;
+    },
+  },
   many_heads: {
     entryPoint: "mla_decode_many_heads",
     needsHopper: true,
-    needsFp8: false,
+    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    waitsFirst: false,
     granule: 64,
     values: ({ kvType }) => ({
       BLOCK_N: [64],
@@ -103,7 +150,8 @@ export const PATHS: Record<Path, PathShape> = {
   many_heads_fp8: {
     entryPoint: "mla_decode_many_heads_fp8",
     needsHopper: true,
-    needsFp8: true,
+    takes: reads(["fp8_e4m3"], ["bf16", "f16"]),
+    waitsFirst: false,
     granule: 64,
     values: () => ({
       BLOCK_N: [64],
@@ -123,7 +171,8 @@ export const PATHS: Record<Path, PathShape> = {
   portable: {
     entryPoint: "mla_portable",
     needsHopper: false,
-    needsFp8: false,
+    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    waitsFirst: false,
     granule: 16,
     values: () => ({
       BLOCK_N: [32, 64],
