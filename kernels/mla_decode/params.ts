@@ -44,7 +44,7 @@ export const MLA_DECODE_PARAMS = {
   cuda: {
     ...COMMON,
     /** Stage 1's kernel. */
-    path: { oneOf: ["few_heads", "many_heads", "portable"] },
+    path: { oneOf: ["few_heads", "few_heads_fp8", "many_heads", "many_heads_fp8", "portable"] },
     /** Query heads a block. */
     BLOCK_H: { min: 4, max: 128, step: 4 },
     /** Computing warpgroups a block. */

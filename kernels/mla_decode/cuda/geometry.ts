@@ -59,11 +59,13 @@ export const PATHS: Record<Path, PathShape> = {
     takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
     waitsFirst: false,
     granule: 16,
-    values: ({ kvType }) => ({
+    values: (problem) => ({
       BLOCK_N: [64],
-      num_stages: kvType === "bf16" ? [4, 9, 10] : [4, 6, 8, 9, 10, 12, 14, 16, 18, 20],
-      BLOCK_H: [8, 16, 24, 32],
-      warpgroups: [1, 2, 3],
+      // Two warpgroups take whole turns of four slots each: in a ring of 18 one could wait for the other's slot for ever.
+      num_stages: problem.kvType === "bf16" ? [4, 8] : [9, 16],
+      // What few_heads_fp8 takes, it does faster, but for its lack of blocks of 32.
+      BLOCK_H: PATHS.few_heads_fp8.takes(problem) ? [32] : [8, 16, 24, 32],
+      warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
       l2_prefetch: [false],
@@ -125,12 +127,12 @@ export const PATHS: Record<Path, PathShape> = {
   many_heads: {
     entryPoint: "mla_decode_many_heads",
     needsHopper: true,
-    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    takes: reads(["bf16"], ["bf16", "f16"]), // It reads FP8 as well, but many_heads_fp8 is faster there.
     waitsFirst: false,
     granule: 64,
-    values: ({ kvType }) => ({
+    values: () => ({
       BLOCK_N: [64],
-      num_stages: kvType === "bf16" ? [3] : [3, 9],
+      num_stages: [3],
       BLOCK_H: [64],
       warpgroups: [3],
       blocks_per_sm: [1],

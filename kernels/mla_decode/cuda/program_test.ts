@@ -95,8 +95,10 @@ cudaTest("mla_decode on CUDA is right with sinks, logit caps, f16 outputs and a 
 
 Deno.test("what is drawn for a device reaches every path", () => {
   const paths = HEADS.flatMap((heads) => {
-    const problem = parseProblem({ heads, ioType: "bf16", contextLens: 4097 });
-    return drawn(problem, testDevice(), random).map(({ path }) => path);
+    return ["fp8_e4m3", "bf16"].flatMap((kvType) => {
+      const problem = parseProblem({ heads, kvType, ioType: "bf16", contextLens: 4097 });
+      return drawn(problem, testDevice(), random).map(({ path }) => path);
+    });
   });
   assert.deepEqual([...new Set(paths)].sort(), Object.keys(PATHS).sort());
 });

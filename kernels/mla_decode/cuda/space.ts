@@ -157,11 +157,11 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     ),
     rule(
       "registers",
-      "few-heads blocks: two an SM with one computing warpgroup, one with more; three warpgroups, and one on the FP8 path, up to 16 heads",
+      "few-heads blocks: two an SM with one computing warpgroup, one with two; one on the FP8 path up to 16 heads",
       (config) =>
         !isFewHeads(config) ||
         ((config.warpgroups === 1) === (config.blocks_per_sm === 2) &&
-          (config.warpgroups !== (config.path === "few_heads" ? 3 : 1) || (config.BLOCK_H as number) <= 16)),
+          (config.path === "few_heads" || config.warpgroups !== 1 || (config.BLOCK_H as number) <= 16)),
     ),
     rule(
       "ring",
