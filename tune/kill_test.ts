@@ -44,7 +44,7 @@ Deno.test(
       const child = simulatedCommand([...SWEEP, ...into(folder)], { log, delayMs: 2 }).spawn();
       const output = child.output();
       // The baseline is the first to be tried; a few rows later, and some way into the next one, comes the end.
-      await Promise.race([afterTries(log, before + 1 + Math.floor(10 * random())), output]);
+      await Promise.race([afterTries(log, before + 1 + Math.floor(8 * random())), output]);
       await new Promise((done) => setTimeout(done, 15 * random()));
       await killHard(child.pid).then(() => kills++, () => {}); // Near its end, the sweep may be faster.
       await output;

@@ -6,13 +6,13 @@
 import type { DeviceInfo } from "../kernels/devices/device.ts";
 import type { Implementation, Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
-import { brokenConstraint, configKey, parseConfig } from "../kernels/space.ts";
+import { brokenConstraint, type Config, configKey, parseConfig } from "../kernels/space.ts";
 import { type Evidence, type Results, type Size, sizesOf } from "../results/mod.ts";
 import { type Backends, findDevices } from "./backends.ts";
 import { type CandidateContext, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import { FailureError, firstLine } from "./errors.ts";
 import { claimRounds, measureClaim } from "./measure/claim.ts";
-import { type Interval, medianInterval } from "./measure/statistics.ts";
+import { type Interval, median, medianInterval } from "./measure/statistics.ts";
 import { Timekeeper } from "./measure/timekeeper.ts";
 import { percentText } from "./report/format.ts";
 import { sourceHash } from "./sweep.ts";
@@ -149,50 +149,42 @@ async function verifyEntry(
   { slot, until, tolerance }: { slot: WorkerSlot; until: number; tolerance: number },
 ): Promise<Found> {
   const config = results.configs[smCount][contextLen];
-  const { name: _name, ragged, ...fields } = results.problem;
-  if (ragged === true) return { finding: "cannot run", why: "the file does not say the lengths of a ragged batch" };
+  const { coldCache, baselineConfig: base } = claimed;
+  const problem = read(() => problemOf(results, contextLen, kernel));
+  if (typeof problem === "string") return { finding: "cannot run", why: problem };
+  const request: OpenRequest = {
+    op: "open",
+    device: device.index,
+    ...(claimed.partition && { smCount }),
+    kernel: kernel.name,
+    problem,
+    seed: claimed.seed ?? 1,
+  };
+  const workbench = new Workbench(slot, request);
   try {
-    const problem = kernel.parseProblem({ ...fields, contextLens: contextLen });
-    const request: OpenRequest = {
-      op: "open",
-      device: device.index,
-      ...(claimed.partition && { smCount }),
-      kernel: kernel.name,
-      problem,
-      seed: claimed.seed ?? 1,
-    };
-    const workbench = new Workbench(slot, request);
     const opened = (await workbench.open()).device;
     if (opened.smCount !== smCount) return { finding: "cannot run", why: `the device has ${opened.smCount} SMs here` };
-    const same = configKey(claimed.baselineConfig) === configKey(config);
-    const space = implementation.space(problem, opened);
-    // What a runtime does not enforce can hang it. The baseline need not be in the space.
-    const broken = same ? undefined : brokenConstraint(space, parseConfig(space, config));
-    if (broken) return { finding: "failed", why: `${broken.name}: ${broken.reason}` };
-
-    const context: CandidateContext = {
-      implementation,
-      problem,
-      device: opened,
-      workbench,
-      coldCache: claimed.coldCache,
-    };
-    const { noise } = await tryBaseline(context, claimed.baselineConfig);
+    for (const one of [base, config]) {
+      const why = read(() => refusal(one, implementation, problem, opened));
+      if (why !== undefined) return { finding: "cannot run", why };
+    }
+    const context: CandidateContext = { implementation, problem, device: opened, workbench, coldCache };
+    const { noise } = await tryBaseline(context, base);
     const { check } = await workbench.try(config);
     if (!check.ok) return { finding: "wrong", why: check.why ?? `relative error ${check.relError}` };
     const keeper = new Timekeeper((configs, samples) =>
-      workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache: claimed.coldCache })
+      workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache })
     );
-    const base = claimed.baselineConfig;
     await keeper.time([base, config], 1); // Says how long a round takes.
     const rounds = claimRounds(noise.deviation, (until - performance.now()) / (2 * keeper.msPerSample));
     const claim = await measureClaim(base, config, rounds, keeper);
     await workbench.drop(config);
+    const same = configKey(base) === configKey(config);
     const { median: us, interval } = medianInterval(claim.us);
     const measured: Remeasured = {
       us,
       interval,
-      baselineUs: medianInterval(claim.baselineUs).median,
+      baselineUs: median(claim.baselineUs),
       speedup: same ? 1 : claim.speedup,
       speedupInterval: same ? [1, 1] : claim.interval,
       rounds,
@@ -205,11 +197,38 @@ async function verifyEntry(
   } catch (error) {
     if (error instanceof WorkerFailure) return { finding: "failed", why: `${error.outcome}: ${firstLine(error)}` };
     if (error instanceof FailureError) return { finding: "failed", why: firstLine(error) };
-    if (error instanceof TypeError || error instanceof RangeError) {
-      return { finding: "cannot run", why: firstLine(error) };
-    }
     throw error;
   }
+}
+
+/** What `work` reads from the file, or why that cannot be read. */
+function read<T>(work: () => T): T | string {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) return firstLine(error);
+    throw error;
+  }
+}
+
+function problemOf(results: Results, contextLen: number, kernel: Kernel<unknown>): unknown {
+  const { name: _, ragged, ...fields } = results.problem;
+  if (ragged === true) throw new RangeError("the file does not say the lengths of a ragged batch");
+  return kernel.parseProblem({ ...fields, contextLens: contextLen });
+}
+
+/** Why a config of a file, which anyone may have written, must not run: a limit that no runtime enforces can hang it. */
+function refusal(
+  config: Config,
+  implementation: Implementation<unknown>,
+  problem: unknown,
+  device: DeviceInfo,
+): string | undefined {
+  // The baseline need not be in the space.
+  if (configKey(config) === configKey(implementation.baseline(problem, device))) return undefined;
+  const space = implementation.space(problem, device);
+  const broken = brokenConstraint(space, parseConfig(space, config));
+  return broken && `${broken.name}: ${broken.reason}`;
 }
 
 /**

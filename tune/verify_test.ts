@@ -94,6 +94,10 @@ Deno.test(
     strictEqual(other.code, 1);
     match(other.stdout, /cannot run: the file is about Another device, this is Simulated device/);
 
+    const odd = { ...results.configs["4"]["64"], BLOCK_N: 48 };
+    write({ ...results, configs: { "4": { ...results.configs["4"], "64": odd } } });
+    match((await simulated(["verify", path])).stdout, /context 64: cannot run: .*BLOCK_N is 48, expected one of/);
+
     write({ ...results, backend: "triton" });
     match((await simulated(["verify", path])).stdout, /cannot run: backend triton is none of webgpu/);
 

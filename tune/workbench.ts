@@ -111,11 +111,13 @@ export class Workbench {
     });
   }
 
-  /** Frees a config's program. A worker that is lost has freed it already. */
+  /**
+   * Frees a config's program, behind what the worker is doing: nobody waits for it. A worker that is lost has freed it.
+   */
   async drop(config: Config): Promise<void> {
     try {
       const { worker, built } = await this.slot.worker(this.request);
-      if (built.delete(configKey(config))) await worker.request({ op: "drop", configs: [config] });
+      if (built.delete(configKey(config))) worker.request({ op: "drop", configs: [config] }).catch(() => {});
     } catch (error) {
       if (!(error instanceof WorkerFailure)) throw error;
     }

@@ -91,7 +91,7 @@ export function workerEnvironment(
   };
 }
 
-/** A worker as the tuner uses it. Requests are answered in order; the caller awaits each before the next. */
+/** A worker as the tuner uses it. Requests are answered in order. */
 export interface Worker {
   /** False once it has ended or was killed. */
   readonly alive: boolean;
