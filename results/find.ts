@@ -102,7 +102,7 @@ function isMissing(error: unknown): boolean {
   return (cause instanceof StatusError && cause.missing) || isMissingFile(cause);
 }
 
-/** What fetch gives for a file: URL differs by runtime; Deno's says that the system found no such file. */
+/** For a file: URL there is no status: Deno says that the system found no such file. */
 function isMissingFile(cause: unknown): boolean {
   return cause instanceof TypeError && /no such file|not found|os error 2\b/i.test(`${cause.message} ${cause.cause}`);
 }

@@ -29,6 +29,13 @@ const WRONG_VALUES: [string, unknown, RegExp][] = [
   ["an unknown field", changed(["config"], {}), /the file has the unknown field "config", expected \$schema, schema/],
   ["a kernel that is a path", changed(["kernel"], "../x"), /kernel is "..\/x", expected a name matching/],
   ["an empty device name", changed(["device", "name"], " "), /device.name is " ", expected a name/],
+  [
+    "an escape sequence in a name",
+    changed(["device", "name"], "\u001b]0;x\u0007"),
+    /device.name is "\\u001b]0;x\\u0007", expected text without control characters/,
+  ],
+  ["a line end in a parameter", changed([...CONFIG, "note"], "a\nb"), /note is "a\\nb", expected text without control/],
+  ["a line end in a warning", changed([...EVIDENCE, "warnings"], ["a\nb"]), /warnings\[0\] is "a\\nb", expected text/],
   ["a fraction of an SM", changed(["device", "smCount"], 1.5), /device.smCount is 1.5, expected an integer from 1/],
   ["an unknown device field", changed(["device", "sms"], 1), /device has the unknown field "sms", expected name, arch/],
   ["a nested problem", changed(["problem", "heads"], [16]), /problem.heads is \[16\], expected a number, text or bool/],

@@ -48,12 +48,17 @@ export const boolean: Read<boolean> = (value, path) => {
   return value;
 };
 
-/** Text, bounded, of a pattern where one is given. */
+/** What would write to a terminal other than it reads. */
+// deno-lint-ignore no-control-regex -- they are what is looked for
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+
+/** Text, bounded, without control characters, and of a pattern where one is given. */
 export function text(maxLength: number, pattern?: RegExp, what = "text"): Read<string> {
   const expected = pattern ? `${what} matching ${pattern.source}` : `${what} of at most ${maxLength} characters`;
   return (value, path) => {
     if (typeof value !== "string") throw wrong(TypeError, value, path, expected);
     if (value.length > maxLength || pattern?.test(value) === false) throw wrong(RangeError, value, path, expected);
+    if (CONTROL.test(value)) throw wrong(RangeError, value, path, "text without control characters");
     return value;
   };
 }

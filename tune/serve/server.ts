@@ -95,7 +95,10 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
     const { socket, method = "", url: target = "", headers } = request;
     const connection = connections.get(socket);
     if (!connection?.open) return;
-    if (++connection.unanswered > limits.pipelined) return refuse(socket, "too many at once");
+    if (++connection.unanswered > limits.pipelined) {
+      connection.open = false; // what the parser still holds of it is not answered either
+      return refuse(socket, "too many at once");
+    }
     const start = performance.now();
     const deadline = setTimeout(() => refuse(socket, "slow reader"), limits.answerMs);
     let given: Answer;

@@ -4,7 +4,6 @@
  */
 import { fileURLToPath } from "node:url";
 import { resultsFiles } from "../../results/mod.ts";
-import { DEFAULT_LIMITS } from "./server.ts";
 import { hostility, type Storm, storm } from "./testing/clients.ts";
 
 const COUNT = 10_000;
@@ -18,8 +17,7 @@ const BARE = `
   const server = createServer((_, response) => response.end("ok"));
   server.listen(0, "127.0.0.1", () => console.log(JSON.stringify({ url: "http://127.0.0.1:" + server.address().port })));
 `;
-const limits = { ...DEFAULT_LIMITS, headMs: 500, idleMs: 2000 };
-const OPTIONS = JSON.stringify({ dir, hostname: "127.0.0.1", port: 0, maxAge: 60, limits });
+const OPTIONS = JSON.stringify({ dir, hostname: "127.0.0.1", port: 0, maxAge: 60 });
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
 const NET = "--allow-net=127.0.0.1:0";
 

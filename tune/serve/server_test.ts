@@ -7,7 +7,7 @@ import { hostility, rawGet, rawRequest, stalledReader, storm } from "./testing/c
 const PATH = resultsPath(sampleResults());
 const SECRET = "what nobody may read";
 /** As the server has them by default, but for times that a test can wait for. */
-const LIMITS = { ...DEFAULT_LIMITS, headMs: 300, idleMs: 1000, answerMs: 2000 };
+const LIMITS = { ...DEFAULT_LIMITS, headMs: 1500, idleMs: 3000, answerMs: 5000 };
 
 function served(
   test: (server: RunningServer, dir: string) => Promise<void>,
@@ -107,7 +107,7 @@ Deno.test(
     ok(await metric(url, "kvtune_http_connections") <= LIMITS.connections);
     const grown = (Deno.memoryUsage().rss - before) / 2 ** 20;
     ok(grown < 300, `${grown} MiB more`);
-  }),
+  }, { headMs: 30_000, idleMs: 60_000, answerMs: 60_000 }), // a loaded machine makes good clients slow, too
 );
 
 Deno.test("startServer() names a folder that is not there", async () => {

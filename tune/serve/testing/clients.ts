@@ -18,10 +18,19 @@ export const ESCAPES = [
   "*",
 ];
 
-/** Sends bytes on a connection of its own, and reads until the server ends it or has answered. */
-export async function rawRequest(url: string, head: string): Promise<string> {
+/** Sends bytes on a connection of its own, and reads until the server ends it or `signal` aborts. */
+export async function rawRequest(url: string, head: string, signal?: AbortSignal): Promise<string> {
   const { hostname, port } = new URL(url);
-  using connection = await Deno.connect({ hostname, port: Number(port) });
+  const connection = await Deno.connect({ hostname, port: Number(port) });
+  let open = true;
+  const close = () => {
+    if (open) connection.close();
+    open = false;
+    signal?.removeEventListener("abort", close);
+  };
+  using _end = { [Symbol.dispose]: close };
+  signal?.addEventListener("abort", close);
+  if (signal?.aborted) return "";
   // A server that has enough closes while the client still writes.
   await writeAll(connection, new TextEncoder().encode(head)).catch(() => {});
   let answer = "";
@@ -98,7 +107,7 @@ export async function storm(
 /** Hostile clients of every kind, until `signal` aborts; answers what escapes were answered with. */
 export async function hostility(url: string, large: string, signal: AbortSignal): Promise<string[]> {
   const answers: string[] = [];
-  const request = (head: string) => () => rawRequest(url, head);
+  const request = (head: string) => () => rawRequest(url, head, signal);
   let next = 0;
   const attacks: (() => Promise<unknown>)[] = [
     async () => answers.push(await rawGet(url, ESCAPES[next++ % ESCAPES.length])),
