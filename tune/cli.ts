@@ -8,6 +8,8 @@ import { CommanderError } from "commander";
 import { BACKENDS, type Backends } from "./backends.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { exportCommand } from "./commands/export.ts";
+import { replayCommand } from "./commands/replay.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { sweepCommand } from "./commands/sweep.ts";
 import { FailureError, UsageError } from "./errors.ts";
@@ -22,7 +24,9 @@ function program(backends: Backends) {
     .addCommand(sweepCommand(backends), { isDefault: true })
     .addCommand(resumeCommand(backends))
     .addCommand(devicesCommand(backends))
-    .addCommand(doctorCommand(backends));
+    .addCommand(doctorCommand(backends))
+    .addCommand(replayCommand())
+    .addCommand(exportCommand());
   for (const command of [root, ...root.commands] as unknown as Command[]) {
     command.exitOverride().configureOutput({
       // One line: the suggestion joins the error.

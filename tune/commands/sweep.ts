@@ -8,7 +8,7 @@ import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import { progressObserver } from "../report/progress.ts";
 import { sweepJson, sweepText } from "../report/sweep_table.ts";
-import { STRATEGIES, type StrategyName } from "../search/strategies.ts";
+import { DEFAULT_STRATEGY, STRATEGIES, type StrategyName } from "../search/strategies.ts";
 import type { SweepSettings } from "../settings.ts";
 import { sweep } from "../sweep.ts";
 import {
@@ -67,7 +67,9 @@ export function sweepCommand(backends: Backends) {
         .default(90, "90s"),
     )
     .addOption(
-      new Option("--strategy <name>", "how configs are chosen").choices(Object.keys(STRATEGIES)).default("random"),
+      new Option("--strategy <name>", "how configs are chosen").choices(Object.keys(STRATEGIES)).default(
+        DEFAULT_STRATEGY,
+      ),
     )
     .option("--seed <n>", "seed of inputs and strategy", wholeNumber(0, 2 ** 31 - 1), 1)
     .option("--warm-cache", "time with the KV cache in the device's caches, unlike serving")
