@@ -4,11 +4,13 @@
  * @module
  */
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
+import { type Budget, Settled } from "./budget.ts";
 import { type CandidateContext, failedRow, measureCandidate, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
 import { race, type Verdict } from "./measure/race.ts";
-import type { StrategyFactory } from "./search/strategy.ts";
+import { Effort } from "./effort.ts";
+import type { Hints, StrategyFactory } from "./search/strategy.ts";
 
 /** Candidates that race for the verdict. */
 const FINALISTS = 4;
@@ -20,6 +22,12 @@ export interface TaskContext extends CandidateContext {
   readonly strategy: StrategyFactory;
   readonly space: Space;
   readonly seed: number;
+  /** Configs that were good elsewhere, the most promising first. */
+  readonly lessons?: readonly Config[];
+  /** Candidates that may compile while one is measured; 0 where the worker cannot. */
+  readonly ahead: number;
+  /** Evaluations and compiles that the sweep has left. */
+  readonly budget: Budget;
   /** When the search ends and when the race must end, in ms of `performance.now()`. */
   readonly searchUntil: number;
   readonly raceUntil: number;
@@ -78,35 +86,59 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   return { verdict, candidates: rows, exhausted };
 }
 
-/** Asks the strategy until it has no more, time is up or the sweep is stopped. True where it has no more. */
+/** Asks the strategy until it has no more, the budget is spent or the sweep is stopped. True where it has no more. */
 async function search(
   context: TaskContext,
   key: string,
   baseline: Config,
   rows: Map<string, CandidateRow>,
 ): Promise<boolean> {
-  const { journal, identity, space, signal } = context;
-  const strategy = context.strategy(space, context.seed);
+  const { journal, identity, space, signal, workbench, budget } = context;
+  const effort = effortOf(context);
+  const strategy = context.strategy(space, context.seed, hintsOf(context, effort));
+  for (const { config, cost } of rows.values()) strategy.tell({ config, cost });
+  const settled = new Settled();
+  const queue: Config[] = [];
   while (!signal.aborted) {
-    const config = strategy.ask();
-    if (!config) return true;
-    const configName = configKey(config);
-    let row = rows.get(configName);
-    if (!row) {
-      if (performance.now() > context.searchUntil) return false;
-      const broken = brokenConstraint(space, config);
-      row = broken
-        ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
-        : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
-      if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
-      journal.addCandidate(key, identity, row);
-      rows.set(configName, row);
+    const asked: Config[] = [];
+    while (queue.length + asked.length <= context.ahead) {
+      const config = strategy.ask();
+      if (!config) break;
+      asked.push(config);
     }
+    queue.push(...asked);
+    const config = queue.shift();
+    if (!config) return true;
+    if (performance.now() > context.searchUntil || budget.spent || settled.after(strategy.gain)) return false;
+    if (context.ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
+    const broken = brokenConstraint(space, config);
+    const fresh = effort.of(config) > 1;
+    const row = broken
+      ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
+      : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
+    if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
+    budget.note(effort.compile(config));
+    effort.spent(row.spentMs, fresh);
+    journal.addCandidate(key, identity, row);
+    rows.set(configKey(config), row);
     strategy.tell({ config, cost: row.cost });
     const left = strategy.total === undefined ? undefined : Math.max(0, strategy.total - rows.size);
     context.onProgress({ stage: "search", done: rows.size, left, best: bestOf(rows), last: row });
   }
   return false;
+}
+
+function effortOf({ space, implementation, problem, device }: TaskContext): Effort {
+  return new Effort(space, (config) => implementation.program(problem, config, device));
+}
+
+function hintsOf({ lessons, implementation, problem, device }: TaskContext, effort: Effort): Hints {
+  const { estimateUs } = implementation;
+  return {
+    ...(lessons && { configs: lessons }),
+    ...(estimateUs && { model: (config) => estimateUs(problem, config, device) }),
+    effort: (config) => effort.of(config),
+  };
 }
 
 function bestOf(rows: ReadonlyMap<string, CandidateRow>): TaskProgress["best"] {

@@ -66,6 +66,8 @@ export function sweepCommand(backends: Backends) {
         .argParser(parseDuration)
         .default(90, "90s"),
     )
+    .option("--max-evaluations <n>", "candidates of the whole sweep at the most", wholeNumber(1, 1e9))
+    .option("--max-compiles <n>", "compiles of the whole sweep at the most", wholeNumber(1, 1e9))
     .addOption(
       new Option("--strategy <name>", "how configs are chosen").choices(Object.keys(STRATEGIES)).default(
         DEFAULT_STRATEGY,
@@ -101,6 +103,8 @@ export function sweepCommand(backends: Backends) {
         },
         contexts: options.contexts ?? (device.software ? CONTEXTS.software : CONTEXTS.hardware),
         budgetSeconds: options.budget,
+        ...(options.maxEvaluations !== undefined && { maxEvaluations: options.maxEvaluations }),
+        ...(options.maxCompiles !== undefined && { maxCompiles: options.maxCompiles }),
         strategy: options.strategy as StrategyName,
         seed: options.seed,
         coldCache: !options.warmCache,
@@ -219,6 +223,8 @@ function commandLine(settings: SweepSettings): string {
     ["--latent", problem.latent],
     ["--rope", problem.rope],
     ["--budget", `${settings.budgetSeconds}s`],
+    ["--max-evaluations", settings.maxEvaluations],
+    ["--max-compiles", settings.maxCompiles],
     ["--strategy", settings.strategy],
     ["--seed", settings.seed],
     ["--max-workspace", settings.maxWorkspaceBytes],

@@ -2,25 +2,23 @@
  * Bayesian optimisation: a Gaussian process over the space says what each config may cost, and the next config is the one
  * that promises most. README.md tells how and why.
  *
- * - **lattice**: the space's admitted configs as points.
  * - **observation**: a point that was proposed, with its cost as soon as it is told.
  * - **pool**: the candidates at hand. Anew at every fit: the neighbours of the best, and draws from everywhere.
- * - **fit**: the process's hyperparameters are learned again; in between, observations are only added.
+ * - **fit**: what the process takes for granted is learned again; in between, observations are only added.
  *
  * @module
  */
 import { randomSource } from "../../kernels/random_source.ts";
+import type { Config } from "../../kernels/space.ts";
 import { Lattice } from "./lattice.ts";
-import type { StrategyFactory } from "./strategy.ts";
+import type { Hints, StrategyFactory } from "./strategy.ts";
 import { logImprovement } from "./surrogate/acquisition.ts";
-import { type Point, pointKey } from "./surrogate/encoding.ts";
-import { Covariance } from "./surrogate/kernel.ts";
-import { learn } from "./surrogate/learn.ts";
-import { Posterior } from "./surrogate/posterior.ts";
-import { type Cost, targetsOf } from "./surrogate/targets.ts";
+import { type Encoding, type Point, pointKey } from "./surrogate/encoding.ts";
+import { type Observation, Surrogate } from "./surrogate/surrogate.ts";
 
-/** Observations before the first fit. */
+/** Observations before the first fit; where there is a cost model, half of them are the best of so many draws each. */
 const START = 15;
+const GUESSED = 32;
 
 /** A new fit comes when the observations have grown by this factor. */
 const GROWTH = 1.2;
@@ -36,112 +34,101 @@ const CAPACITY = 4000;
 /** Steps from the best candidate of the pool to a better neighbour of it. */
 const CLIMBS = 2;
 
-/** Steps of learning at a fit; the first fits start far from the truth. */
-const STEPS = { early: 15, late: 8 };
-const EARLY = 60;
+/**
+ * How many deviations below its mean a candidate is hoped to be. Landscapes of kernels are rougher than any process that
+ * was fitted to a few of their points takes them for, and a narrow hope (or expected improvement) stays on one hill.
+ */
+const HOPE = 2.5;
 
-/** Kept: how many deviations wide the search looks. Kernel landscapes are rougher than any smooth process expects. */
-export const K = { widths: [2.5], acq: "lcb", nugget: 0 };
-
-/** Candidates among which the one with the most promise for its effort is chosen. */
-const WEIGHED = 32;
-
-interface Observation {
-  readonly point: Point;
-  cost: Cost;
-}
+/** Candidates among which effort decides. */
+const WEIGHED = 12;
 
 /** Proposes the config that promises the greatest improvement. */
 export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   const random = randomSource(seed);
   const lattice = Lattice.of(space);
-  const { encoding } = lattice;
-  const covariance = new Covariance(encoding.axes);
+  const { encoding, listed } = lattice;
+  const { effort } = hints;
+  const guess = guessing(encoding, hints);
+  const surrogate = new Surrogate(encoding.axes, CAPACITY, guess);
   const known = new Map<string, Observation>();
   const draw = lattice.draws(random, known);
   const promising = (hints.configs ?? []).flatMap((config) => lattice.pointOf(config) ?? []);
-  let fitted: { readonly at: number; readonly held: Observation[]; readonly posterior: Posterior } | undefined;
   let pooled = new Set<string>();
-  let turn = 0;
+  let fittedAt: number | undefined;
+  let gain: number | undefined;
 
   const isKnown = (point: Point) => known.has(pointKey(point));
 
-  const pool = (posterior: Posterior, point: Point) => {
-    const key = pointKey(point);
-    if (known.has(key) || pooled.has(key) || posterior.count === posterior.capacity) return;
-    pooled.add(key);
-    posterior.addCandidate(point);
-  };
+  /** The points that are neither known nor in the pool; they are in it afterwards. */
+  const unpooled = (points: Iterable<Point>) =>
+    [...points].filter((point) => {
+      const key = pointKey(point);
+      return !known.has(key) && pooled.size < pooled.add(key).size;
+    });
 
   const fit = () => {
     const all = [...known.values()];
     const best = all.filter(({ cost }) => typeof cost === "number").sort((a, b) => Number(a.cost) - Number(b.cost));
     const kept = all.length <= HELD ? undefined : new Set([...best.slice(0, HELD / 2), ...all.slice(-HELD / 2)]);
-    const held = kept ? all.filter((observation) => kept.has(observation)) : all;
-    const told = held.filter(({ cost }) => cost !== "pending");
-    const targets = Float64Array.from(targetsOf(told.map(({ cost }) => cost)) as number[]);
-    learn(covariance, told.map(({ point }) => point), targets, told.length < EARLY ? STEPS.early : STEPS.late);
-    const posterior = new Posterior(covariance, CAPACITY);
     pooled = new Set();
-    for (const { point } of best.slice(0, LEADERS)) {
-      for (const near of lattice.neighbours(point)) pool(posterior, near);
-    }
-    const { listed } = lattice;
-    if (listed && listed.length <= 2 * DRAWN) listed.forEach((point) => pool(posterior, point));
-    else {
-      for (let i = 0; i < DRAWN; i++) {
-        const point = draw();
-        if (point) pool(posterior, point);
-      }
-    }
-    for (const { point } of held) posterior.observe(point);
-    fitted = { at: all.length, held, posterior };
-    return fitted;
+    const near = best.slice(0, LEADERS).flatMap(({ point }) => unpooled(lattice.neighbours(point)));
+    const whole = listed && listed.length <= 2 * DRAWN;
+    const drawn = unpooled(whole ? listed : Array.from({ length: DRAWN }, () => draw() ?? []).flat());
+    surrogate.fit(kept ? all.filter((observation) => kept.has(observation)) : all, [...near, ...drawn]);
+    fittedAt = all.length;
   };
 
   const choose = (): Point | undefined => {
-    const { held, posterior } = fitted && known.size < fitted.at * GROWTH ? fitted : fit();
-    const targets = targetsOf(held.map(({ cost }) => cost));
-    posterior.settle(targets);
-    const best = Math.min(...targets.filter((target) => target !== undefined));
-    const width = K.widths[turn++ % K.widths.length];
-    const promise = (c: number) => {
-      const deviation = posterior.deviation(c);
-      if (K.acq === "lcb") return width * deviation - posterior.mean[c];
-      return logImprovement(posterior.mean[c], width * deviation, best);
-    };
+    if (fittedAt === undefined || known.size >= fittedAt * GROWTH) fit();
+    surrogate.settle();
+    const promise = (c: number) => HOPE * surrogate.deviation(c) - surrogate.mean(c);
     const promises: number[] = [];
     let top = -1;
     const look = () => {
       const before = top;
-      for (let c = promises.length; c < posterior.count; c++) {
-        promises.push(isKnown(posterior.candidates[c]) ? -Infinity : promise(c));
+      for (let c = promises.length; c < surrogate.candidates.length; c++) {
+        promises.push(isKnown(surrogate.candidates[c]) ? -Infinity : promise(c));
         if (promises[c] > (promises[top] ?? -Infinity)) top = c;
       }
       return top !== before;
     };
     look();
     for (let climb = 0; climb < CLIMBS && top >= 0; climb++) {
-      for (const near of lattice.neighbours(posterior.candidates[top])) pool(posterior, near);
+      unpooled(lattice.neighbours(surrogate.candidates[top])).forEach((point) => surrogate.addCandidate(point));
       if (!look()) break;
     }
     if (top < 0) return draw();
-    return posterior.candidates[top];
+    if (effort) top = worthMost(promises, effort);
+    gain = Math.exp(logImprovement(surrogate.mean(top), surrogate.deviation(top), surrogate.best)) * surrogate.scale;
+    return surrogate.candidates[top];
+  };
+
+  /** Of the candidates that promise most, the one that promises most for its effort. */
+  const worthMost = (promises: readonly number[], effort: (config: Config) => number): number => {
+    const worth = (c: number) =>
+      logImprovement(surrogate.mean(c), HOPE * surrogate.deviation(c), surrogate.best) -
+      Math.log(effort(encoding.decode(surrogate.candidates[c])));
+    const top = [...promises.keys()].filter((c) => promises[c] > -Infinity).sort((a, b) => promises[b] - promises[a])
+      .slice(0, WEIGHED).map((c) => ({ c, worth: worth(c) }));
+    return top.reduce((most, one) => one.worth > most.worth ? one : most).c;
+  };
+
+  /** A point to begin with: any, or in every other turn the one of some that the cost model likes best. */
+  const begin = (): Point | undefined => {
+    if (!guess || known.size % 2 === 0) return draw();
+    const drawn = Array.from({ length: GUESSED }, () => draw() ?? []).flat() as Point[];
+    return drawn.sort((a, b) => guess(a) - guess(b))[0];
   };
 
   return {
     ask() {
-      let point: Point | undefined;
-      while (!point && promising.length > 0) {
-        const next = promising.shift()!;
-        if (!isKnown(next)) point = next;
-      }
-      point ??= known.size < START ? draw() : choose();
+      while (promising.length > 0 && isKnown(promising[0])) promising.shift();
+      const point = promising.shift() ?? (known.size < START ? begin() : choose());
       if (!point) return undefined;
       const observation: Observation = { point, cost: "pending" };
       known.set(pointKey(point), observation);
-      fitted?.posterior.observe(point);
-      fitted?.held.push(observation);
+      if (fittedAt !== undefined) surrogate.observe(observation);
       return encoding.decode(point);
     },
     tell({ config, cost }) {
@@ -151,6 +138,19 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
       if (observation) observation.cost = cost;
       else known.set(pointKey(point), { point, cost });
     },
-    ...(lattice.listed && { total: lattice.listed.length }),
+    get gain() {
+      return gain;
+    },
+    ...(listed && { total: listed.length }),
   };
 };
+
+/** The logarithm of the cost model at a point. */
+function guessing({ decode }: Encoding, { model }: Hints): ((point: Point) => number) | undefined {
+  if (!model) return undefined;
+  return (point) => {
+    const cost = model(decode(point));
+    if (cost > 0 && cost < Infinity) return Math.log(cost);
+    throw new RangeError(`Cannot use the cost model: it gives ${cost}, expected a positive number`);
+  };
+}

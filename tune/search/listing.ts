@@ -33,23 +33,22 @@ const TOO_MANY = Symbol("too many");
 /** Every admitted config, lazily, in the order of the parameters' values (the last parameter changes fastest). */
 export function* admitted(space: Space, looks: number = Infinity): Generator<Config> {
   const { params } = space;
-  const { assigned, undecided } = walk(space);
   let left = looks;
-  function* branch(depth: number, open: readonly Constraint[]): Generator<Config> {
+  function* branch(assigned: Config, depth: number, open: readonly Constraint[]): Generator<Config> {
     if (depth === params.length) {
-      yield { ...assigned };
+      yield assigned;
       return;
     }
     const { name, values } = params[depth];
     for (const value of values) {
       if (--left < 0) throw TOO_MANY;
-      assigned[name] = value;
-      const still = undecided(open, depth + 1);
-      if (still) yield* branch(depth + 1, still);
+      // A new object each time: constraints remember configs by their identity.
+      const config = { ...assigned, [name]: value };
+      const still = undecided(open, depth + 1 === params.length ? config : new Proxy(config, PARTIAL));
+      if (still) yield* branch(config, depth + 1, still);
     }
-    delete assigned[name];
   }
-  yield* branch(0, space.constraints);
+  yield* branch({}, 0, space.constraints);
 }
 
 /** Draws admitted configs, each equally likely, without listing them. Undefined where none can be found. */
@@ -83,31 +82,26 @@ function list(space: Space): readonly Config[] | undefined {
   return all;
 }
 
-/** A config in the making, and what the constraints say of it. */
-function walk({ params }: Space) {
-  const assigned: Record<string, ParamValue> = {};
-  const partial: Config = new Proxy(assigned, {
-    get(target, name) {
-      if (typeof name === "string" && !Object.hasOwn(target, name)) throw UNASSIGNED;
-      return target[name as string];
-    },
-    ownKeys() {
-      throw UNASSIGNED;
-    },
-  });
-  /** The constraints that the first `depth` parameters leave open, or undefined where they break one. */
-  const undecided = (constraints: readonly Constraint[], depth: number): Constraint[] | undefined => {
-    const config = depth === params.length ? assigned : partial;
-    const open: Constraint[] = [];
-    for (const constraint of constraints) {
-      try {
-        if (!constraint.holds(config)) return undefined;
-      } catch (error) {
-        if (error !== UNASSIGNED) throw error;
-        open.push(constraint);
-      }
+/** The constraints that a config in the making leaves open, or undefined where it breaks one. */
+function undecided(constraints: readonly Constraint[], config: Config): Constraint[] | undefined {
+  const open: Constraint[] = [];
+  for (const constraint of constraints) {
+    try {
+      if (!constraint.holds(config)) return undefined;
+    } catch (error) {
+      if (error !== UNASSIGNED) throw error;
+      open.push(constraint);
     }
-    return open;
-  };
-  return { assigned, undecided };
+  }
+  return open;
 }
+
+const PARTIAL: ProxyHandler<Record<string, ParamValue>> = {
+  get(target, name) {
+    if (typeof name === "string" && !Object.hasOwn(target, name)) throw UNASSIGNED;
+    return target[name as string];
+  },
+  ownKeys() {
+    throw UNASSIGNED;
+  },
+};

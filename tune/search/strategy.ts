@@ -32,6 +32,8 @@ export interface Strategy {
   ask(): Config | undefined;
   /** What became of a config: one that it proposed, or one that is known from elsewhere, as after a restart. */
   tell(told: Told): void;
+  /** What the last proposal promised, as a share of the best cost so far, where the strategy knows. */
+  readonly gain?: number;
   /** How many configs of the space there are in all, where it knows. */
   readonly total?: number;
 }

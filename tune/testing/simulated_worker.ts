@@ -57,7 +57,7 @@ export function simulatedUs(config: Config, plan: SimulationPlan): number {
 async function answer(request: Request, plan: SimulationPlan): Promise<Replies[keyof Replies]> {
   if (request.op === "list") return { devices: [DEVICE] };
   if (request.op === "open") return { device: DEVICE, clock: "device" };
-  if (request.op === "drop") return {};
+  if (request.op === "drop" || request.op === "prepare") return {};
   if (request.op === "time") {
     // The fourth decimal tells the rounds apart, so that intervals have a width.
     const rounds = [...new Array(request.samples).keys()];
