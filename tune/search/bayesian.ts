@@ -41,7 +41,7 @@ const CLIMBS = 2;
 const HOPE = 2.5;
 
 /** Candidates among which effort decides. */
-const WEIGHED = 12;
+const WEIGHED = 64;
 
 /** Proposes the config that promises the greatest improvement. */
 export const bayesian: StrategyFactory = (space, seed, hints = {}) => {

@@ -12,9 +12,17 @@
  */
 export function logImprovement(mean: number, deviation: number, best: number): number {
   const z = (best - mean) / deviation;
-  // Φ and the density cancel for far candidates: there the tail's expansion is exact enough.
-  const value = z > -5 ? Math.log(density(z) + z * cumulative(z)) : logDensity(z) - 2 * Math.log(-z);
+  // Φ and the density cancel for far candidates; there their quotient is taken apart instead.
+  const value = z > -2 ? Math.log(density(z) + z * cumulative(z)) : logDensity(z) + Math.log(tailShare(-z));
   return value + Math.log(deviation);
+}
+
+/** 1 − z·Φ(−z)/φ(z) for z above 1, by the continued fraction of Mills' ratio (Abramowitz & Stegun, 26.2.14). */
+function tailShare(z: number): number {
+  let fraction = 0;
+  for (let k = 40; k >= 2; k--) fraction = k / (z + fraction);
+  const rest = 1 / (z + fraction);
+  return rest / (z + rest);
 }
 
 function logDensity(z: number): number {
