@@ -54,24 +54,32 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   const known = new Map<string, Observation>();
   const draw = lattice.draws(random, known);
   const promising = (hints.configs ?? []).flatMap((config) => lattice.pointOf(config) ?? []);
-  let pooled = new Set<string>();
+  /** The pool by key; of the candidates that have become known since, the points. */
+  let pooled = new Map<string, Point>();
+  let gone = new Set<Point>();
   let fittedAt: number | undefined;
   let gain: number | undefined;
 
-  const isKnown = (point: Point) => known.has(pointKey(point));
+  const know = (observation: Observation) => {
+    const key = pointKey(observation.point);
+    known.set(key, observation);
+    const candidate = pooled.get(key);
+    if (candidate) gone.add(candidate);
+  };
 
   /** The points that are neither known nor in the pool; they are in it afterwards. */
   const unpooled = (points: Iterable<Point>) =>
     [...points].filter((point) => {
       const key = pointKey(point);
-      return !known.has(key) && pooled.size < pooled.add(key).size;
+      return !known.has(key) && pooled.size < pooled.set(key, point).size;
     });
 
   const fit = () => {
     const all = [...known.values()];
     const best = all.filter(({ cost }) => typeof cost === "number").sort((a, b) => Number(a.cost) - Number(b.cost));
     const kept = all.length <= HELD ? undefined : new Set([...best.slice(0, HELD / 2), ...all.slice(-HELD / 2)]);
-    pooled = new Set();
+    pooled = new Map();
+    gone = new Set();
     const near = best.slice(0, LEADERS).flatMap(({ point }) => unpooled(lattice.neighbours(point)));
     const whole = listed && listed.length <= 2 * DRAWN;
     const drawn = unpooled(whole ? listed : Array.from({ length: DRAWN }, () => draw() ?? []).flat());
@@ -88,7 +96,7 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
     const look = () => {
       const before = top;
       for (let c = promises.length; c < surrogate.candidates.length; c++) {
-        promises.push(isKnown(surrogate.candidates[c]) ? -Infinity : promise(c));
+        promises.push(gone.has(surrogate.candidates[c]) ? -Infinity : promise(c));
         if (promises[c] > (promises[top] ?? -Infinity)) top = c;
       }
       return top !== before;
@@ -100,7 +108,8 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
     }
     if (top < 0) return draw();
     if (effort) top = worthMost(promises, effort);
-    gain = Math.exp(logImprovement(surrogate.mean(top), surrogate.deviation(top), surrogate.best)) * surrogate.scale;
+    const improvement = logImprovement(surrogate.mean(top), HOPE * surrogate.deviation(top), surrogate.best);
+    gain = Math.exp(improvement) * surrogate.scale;
     return surrogate.candidates[top];
   };
 
@@ -123,11 +132,11 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
 
   return {
     ask() {
-      while (promising.length > 0 && isKnown(promising[0])) promising.shift();
+      while (promising.length > 0 && known.has(pointKey(promising[0]))) promising.shift();
       const point = promising.shift() ?? (known.size < START ? begin() : choose());
       if (!point) return undefined;
       const observation: Observation = { point, cost: "pending" };
-      known.set(pointKey(point), observation);
+      know(observation);
       if (fittedAt !== undefined) surrogate.observe(observation);
       return encoding.decode(point);
     },
@@ -136,7 +145,7 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
       if (!point) return; // Measured where the space was wider.
       const observation = known.get(pointKey(point));
       if (observation) observation.cost = cost;
-      else known.set(pointKey(point), { point, cost });
+      else know({ point, cost });
     },
     get gain() {
       return gain;
