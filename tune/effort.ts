@@ -61,8 +61,16 @@ export class Effort {
 
   #units(config: Config): readonly string[] {
     const key = configKey(Object.fromEntries(Object.entries(config).filter(([name]) => !this.#cheap.has(name))));
-    if (!this.#known.has(key)) this.#known.set(key, this.#unitsOf(config));
-    return this.#known.get(key)!;
+    let units = this.#known.get(key);
+    if (!units) {
+      try {
+        units = this.#unitsOf(config);
+      } catch { // Why there is no program is told when the config is tried.
+        units = [key];
+      }
+      this.#known.set(key, units);
+    }
+    return units;
   }
 }
 

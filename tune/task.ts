@@ -4,7 +4,7 @@
  * @module
  */
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
-import { type Budget, Settled } from "./budget.ts";
+import { Budget, Settled } from "./budget.ts";
 import { type CandidateContext, failedRow, measureCandidate, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
@@ -24,10 +24,10 @@ export interface TaskContext extends CandidateContext {
   readonly seed: number;
   /** Configs that were good elsewhere, the most promising first. */
   readonly lessons?: readonly Config[];
-  /** Candidates that may compile while one is measured; 0 where the worker cannot. */
-  readonly ahead: number;
-  /** Evaluations and compiles that the sweep has left. */
-  readonly budget: Budget;
+  /** Candidates that may compile while one is measured; none where absent. */
+  readonly ahead?: number;
+  /** Evaluations and compiles that the sweep has left; unbounded where absent. */
+  readonly budget?: Budget;
   /** When the search ends and when the race must end, in ms of `performance.now()`. */
   readonly searchUntil: number;
   readonly raceUntil: number;
@@ -93,31 +93,31 @@ async function search(
   baseline: Config,
   rows: Map<string, CandidateRow>,
 ): Promise<boolean> {
-  const { journal, identity, space, signal, workbench, budget } = context;
+  const { journal, identity, space, signal, workbench, ahead = 0, budget = new Budget() } = context;
   const effort = effortOf(context);
   const strategy = context.strategy(space, context.seed, hintsOf(context, effort));
   for (const { config, cost } of rows.values()) strategy.tell({ config, cost });
   const settled = new Settled();
-  const queue: Config[] = [];
+  const queue: { readonly config: Config; readonly fresh: boolean; readonly compiles: number }[] = [];
   while (!signal.aborted) {
     const asked: Config[] = [];
-    while (queue.length + asked.length <= context.ahead) {
+    while (queue.length <= ahead) {
       const config = strategy.ask();
       if (!config) break;
       asked.push(config);
+      queue.push({ config, fresh: effort.of(config) > 1, compiles: effort.compile(config) });
     }
-    queue.push(...asked);
-    const config = queue.shift();
-    if (!config) return true;
+    const next = queue.shift();
+    if (!next) return true;
     if (performance.now() > context.searchUntil || budget.spent || settled.after(strategy.gain)) return false;
-    if (context.ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
+    if (ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
+    const { config, fresh, compiles } = next;
     const broken = brokenConstraint(space, config);
-    const fresh = effort.of(config) > 1;
     const row = broken
       ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
       : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
     if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
-    budget.note(effort.compile(config));
+    budget.note(compiles);
     effort.spent(row.spentMs, fresh);
     journal.addCandidate(key, identity, row);
     rows.set(configKey(config), row);

@@ -71,7 +71,9 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   const unpooled = (points: Iterable<Point>) =>
     [...points].filter((point) => {
       const key = pointKey(point);
-      return !known.has(key) && pooled.size < pooled.set(key, point).size;
+      if (known.has(key) || pooled.has(key)) return false;
+      pooled.set(key, point);
+      return true;
     });
 
   const fit = () => {

@@ -72,7 +72,7 @@ Deno.test("bayesian may be asked for several configs before the first is told, a
   const queue: Config[] = [];
   const seen = new Set<string>();
   let best = Infinity;
-  for (let i = 0; i < 150; i++) {
+  for (let i = 0; i < 200; i++) {
     while (queue.length < 8) queue.push(run.ask()!);
     const config = queue.shift()!;
     seen.add(configKey(config));
@@ -80,7 +80,7 @@ Deno.test("bayesian may be asked for several configs before the first is told, a
     run.tell({ config, cost });
     best = Math.min(best, cost ?? Infinity);
   }
-  strictEqual(seen.size, 150);
+  strictEqual(seen.size, 200);
   ok(best <= 1.05 * OPTIMUM, `${best / OPTIMUM}`);
 });
 
