@@ -13,6 +13,7 @@ import { exportCommand } from "./commands/export.ts";
 import { indexCommand } from "./commands/index.ts";
 import { mergeCommand } from "./commands/merge.ts";
 import { pruneCommand } from "./commands/prune.ts";
+import { replayCommand } from "./commands/replay.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { showCommand } from "./commands/show.ts";
@@ -35,6 +36,7 @@ function program(backends: Backends) {
     .addCommand(compareCommand())
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends))
+    .addCommand(replayCommand())
     .addCommand(showCommand())
     .addCommand(exportCommand())
     .addCommand(mergeCommand())

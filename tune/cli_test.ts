@@ -114,7 +114,11 @@ const BAD_INPUT: [name: string, args: (folder: string) => string[], message: Reg
   ],
   ["too many heads", () => ["sweep", "--heads", "129"], /"129" is out of range, expected a whole number from 1 to 128/],
   ["an unknown backend", () => ["sweep", "--backend", "metal"], /'metal' is invalid.*Allowed choices are webgpu/],
-  ["an unknown strategy", () => ["sweep", "--strategy", "best"], /Allowed choices are exhaustive, random/],
+  [
+    "an unknown strategy",
+    () => ["sweep", "--strategy", "best"],
+    /Allowed choices are bayesian, genetic, random, exhaustive/,
+  ],
   ["a narrowing that is none", () => ["sweep", "--only", "BLOCK_N"], /"BLOCK_N" narrows nothing, expected for example/],
   [
     "a value that the space has not",

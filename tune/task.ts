@@ -4,12 +4,14 @@
  * @module
  */
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
+import { Budget, Settled } from "./budget.ts";
 import { type CandidateContext, failedRow, measureCandidate, retried, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
 import { finalistsOf } from "./measure/finalists.ts";
 import { race, type Verdict } from "./measure/race.ts";
-import type { StrategyFactory } from "./search/strategy.ts";
+import { Effort } from "./effort.ts";
+import type { Hints, StrategyFactory } from "./search/strategy.ts";
 
 /** What a task works with. */
 export interface TaskContext extends CandidateContext {
@@ -18,6 +20,12 @@ export interface TaskContext extends CandidateContext {
   readonly strategy: StrategyFactory;
   readonly space: Space;
   readonly seed: number;
+  /** Configs that were good elsewhere, the most promising first. */
+  readonly lessons?: readonly Config[];
+  /** Candidates that may compile while one is measured; none where absent. */
+  readonly ahead?: number;
+  /** Evaluations and compiles that the sweep has left; unbounded where absent. */
+  readonly budget?: Budget;
   /** When the search ends and when the race must end, in ms of `performance.now()`. */
   readonly searchUntil: number;
   readonly raceUntil: number;
@@ -76,35 +84,59 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   return { verdict, candidates: rows, exhausted };
 }
 
-/** Asks the strategy until it has no more, time is up or the sweep is stopped. True where it has no more. */
+/** Asks the strategy until it has no more, the budget is spent or the sweep is stopped. True where it has no more. */
 async function search(
   context: TaskContext,
   key: string,
   baseline: Config,
   rows: Map<string, CandidateRow>,
 ): Promise<boolean> {
-  const { journal, identity, space, signal } = context;
-  const strategy = context.strategy(space, context.seed);
+  const { journal, identity, space, signal, workbench, ahead = 0, budget = new Budget() } = context;
+  const effort = effortOf(context);
+  const strategy = context.strategy(space, context.seed, hintsOf(context, effort));
+  for (const { config, cost } of rows.values()) strategy.tell({ config, cost });
+  const settled = new Settled();
+  const queue: { readonly config: Config; readonly fresh: boolean; readonly compiles: number }[] = [];
   while (!signal.aborted) {
-    const config = strategy.ask();
-    if (!config) return true;
-    const configName = configKey(config);
-    let row = rows.get(configName);
-    if (!row) {
-      if (performance.now() > context.searchUntil) return false;
-      const broken = brokenConstraint(space, config);
-      row = broken
-        ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
-        : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
-      if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
-      journal.addCandidate(key, identity, row);
-      rows.set(configName, row);
+    const asked: Config[] = [];
+    while (queue.length <= ahead) {
+      const config = strategy.ask();
+      if (!config) break;
+      asked.push(config);
+      queue.push({ config, fresh: effort.of(config) > 1, compiles: effort.compile(config) });
     }
+    const next = queue.shift();
+    if (!next) return true;
+    if (performance.now() > context.searchUntil || budget.spent || settled.after(strategy.gain)) return false;
+    if (ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
+    const { config, fresh, compiles } = next;
+    const broken = brokenConstraint(space, config);
+    const row = broken
+      ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
+      : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
+    if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
+    budget.note(compiles);
+    effort.spent(row.spentMs, fresh);
+    journal.addCandidate(key, identity, row);
+    rows.set(configKey(config), row);
     strategy.tell({ config, cost: row.cost });
     const left = strategy.total === undefined ? undefined : Math.max(0, strategy.total - rows.size);
     context.onProgress({ stage: "search", done: rows.size, left, best: bestOf(rows), last: row });
   }
   return false;
+}
+
+function effortOf({ space, implementation, problem, device }: TaskContext): Effort {
+  return new Effort(space, (config) => implementation.program(problem, config, device));
+}
+
+function hintsOf({ lessons, implementation, problem, device }: TaskContext, effort: Effort): Hints {
+  const { estimateUs } = implementation;
+  return {
+    ...(lessons && { configs: lessons }),
+    ...(estimateUs && { model: (config) => estimateUs(problem, config, device) }),
+    effort: (config) => effort.of(config),
+  };
 }
 
 function bestOf(rows: ReadonlyMap<string, CandidateRow>): TaskProgress["best"] {

@@ -98,6 +98,17 @@ export class Workbench {
     return await this.#counted(() => this.#try(config));
   }
 
+  /** Starts to compile configs that will be tried soon. A failure is told when they are. */
+  async prepare(configs: readonly Config[]): Promise<void> {
+    if (configs.length === 0) return;
+    try {
+      const { worker } = await this.slot.worker(this.request);
+      await worker.request({ op: "prepare", configs });
+    } catch (error) {
+      if (!(error instanceof WorkerFailure)) throw error;
+    }
+  }
+
   /** Times configs interleaved: µs, a row of samples each. Builds again what a lost worker had built. */
   async time(configs: readonly Config[], options: TimeOptions): Promise<TimeReply> {
     return await this.#counted(async () => {

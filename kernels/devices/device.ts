@@ -111,6 +111,8 @@ export interface BuiltProgram {
 export interface DeviceSession {
   /** Rejects with a {@linkcode BuildError} where the program does not compile or breaks a limit. */
   build(program: WebGpuProgram | CudaProgram): Promise<BuiltProgram>;
+  /** Starts to compile a program that will be built soon, where the device compiles several at once. */
+  prepare?(program: WebGpuProgram | CudaProgram): void;
   /** µs a run, `samples` for each program, interleaved: program 0, 1, …, 0, 1, … */
   time(programs: readonly BuiltProgram[], options: TimeOptions): Promise<number[][]>;
   destroy(): void;

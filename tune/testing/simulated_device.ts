@@ -123,6 +123,7 @@ export class SimulatedDevice {
         this.#smCount = request.smCount ?? SIMULATED_DEVICE.smCount;
         return { device: { ...SIMULATED_DEVICE, smCount: this.#smCount }, clock: "device" };
       case "drop":
+      case "prepare":
         return {};
       case "try":
         return this.#try(configKey(request.config));

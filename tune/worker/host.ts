@@ -55,7 +55,7 @@ const deviceSchema = z.object({
 const errorNumber = z.number().nullable().transform((value) => value ?? NaN);
 const REPLIES = {
   list: z.object({ devices: z.array(deviceSchema) }),
-  open: z.object({ device: deviceSchema, clock: z.enum(["device", "cpu"]) }),
+  open: z.object({ device: deviceSchema, clock: z.enum(["device", "cpu"]), ahead: z.int().min(0).optional() }),
   try: z.object({
     compileMs: z.number(),
     build: z.record(z.string(), z.number()),
@@ -73,6 +73,7 @@ const REPLIES = {
       warnings: z.array(z.string()),
     }).optional(),
   }),
+  prepare: z.object({}),
   drop: z.object({}),
 } satisfies { [Op in keyof Replies]: z.ZodType<Replies[Op]> };
 

@@ -29,6 +29,9 @@ import type {
   WorkerMessage,
 } from "./protocol.ts";
 
+/** Configs to prepare beside the one at hand: more would be proposed with too little known. */
+const MOST_AHEAD = 8;
+
 /** A failure with the outcome that the candidate gets for it. */
 class Failure extends Error {
   constructor(readonly outcome: Outcome, message: string, readonly fatal = false) {
@@ -95,7 +98,11 @@ export async function serve(
     const session = await device.open.load(inputs);
     const reference = kernel.reference(problem, inputs);
     loaded = { request, implementation, problem, reference, session, programs: new Map() };
-    return { device: info, clock };
+    return {
+      device: info,
+      clock,
+      ...(session.prepare && { ahead: Math.min(MOST_AHEAD, navigator.hardwareConcurrency) }),
+    };
   };
 
   const current = (): Loaded => {
@@ -103,13 +110,15 @@ export async function serve(
     return loaded;
   };
 
+  const info = () => device!.open.info;
+
   const tryConfig = async ({ config }: TryRequest, phase: (phase: Phase) => Promise<void>): Promise<Replies["try"]> => {
     const { implementation, problem, reference, session, programs } = current();
     await phase("compile");
     const key = configKey(config);
     programs.get(key)?.destroy();
     programs.delete(key);
-    const program = implementation.program(problem, config, device!.open.info);
+    const program = implementation.program(problem, config, info());
     const built = await session.build(program);
     programs.set(key, built);
     await phase("run");
@@ -140,6 +149,11 @@ export async function serve(
         return await open(request);
       case "try":
         return await tryConfig(request, phase);
+      case "prepare": {
+        const { implementation, problem, session } = current();
+        for (const config of request.configs) session.prepare?.(implementation.program(problem, config, info()));
+        return {};
+      }
       case "time":
         await phase("time");
         return await time(request);

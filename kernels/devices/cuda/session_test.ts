@@ -289,3 +289,18 @@ Deno.test({
     assert.equal(device.stub.allocated(), before);
   },
 });
+
+Deno.test({
+  name: "CudaSession.prepare() starts a compile that the build then waits for, and leaves its errors to the build",
+  ignore,
+  fn: async () => {
+    using device = await open();
+    device.session.prepare(program(3));
+    await device.session.build(program(3));
+    assert.equal(device.compiled(), new Set(program(3).launches.map(({ entryPoint }) => entryPoint)).size);
+    const broken = program(3);
+    const [first, ...rest] = broken.launches;
+    device.session.prepare({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] });
+    await assert.rejects(device.session.build({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] }));
+  },
+});

@@ -19,6 +19,7 @@ import manyHeadsParts from "./many_heads_parts.cuh" with { type: "text" };
 import manyHeadsPtx from "./many_heads_ptx.cuh" with { type: "text" };
 import merge from "./merge.cu" with { type: "text" };
 import portable from "./portable.cu" with { type: "text" };
+import { estimateCudaUs } from "./cost_model.ts";
 import { headBlocks, mergeBlocks, type Path, pathOf, workersOf, workspaceBytes } from "./geometry.ts";
 import { baseline, space } from "./space.ts";
 
@@ -55,6 +56,7 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes,
   program,
+  estimateUs: estimateCudaUs,
   sources: [
     common,
     fewHeads,
