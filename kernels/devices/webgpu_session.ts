@@ -6,11 +6,11 @@
 import {
   BuildError,
   type BuiltProgram,
-  type CudaProgram,
   type DeviceInfo,
   type DeviceSession,
   type HostTensor,
   type OutputSpec,
+  type Program,
   type TimeOptions,
   type WebGpuPass,
   type WebGpuProgram,
@@ -93,7 +93,7 @@ async function build(
   inputs: ReadonlyMap<string, LoadedInput>,
   poison: GPUBuffer,
   copies: number,
-  program: WebGpuProgram | CudaProgram,
+  program: Program,
 ): Promise<Built> {
   if (program.backend !== "webgpu") {
     throw new BuildError(`Cannot build a ${program.backend} program on a WebGPU device`);

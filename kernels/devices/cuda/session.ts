@@ -6,11 +6,10 @@
 import {
   BuildError,
   type BuiltProgram,
-  type CudaProgram,
   type DeviceSession,
   type HostTensor,
+  type Program,
   type TimeOptions,
-  type WebGpuProgram,
 } from "../device.ts";
 import type { Compiler } from "./compiler.ts";
 import type { Context } from "./context.ts";
@@ -99,7 +98,7 @@ export class CudaSession implements DeviceSession {
     }
   }
 
-  async build(program: WebGpuProgram | CudaProgram): Promise<BuiltProgram> {
+  async build(program: Program): Promise<BuiltProgram> {
     if (program.backend !== "cuda") {
       throw new BuildError(`Cannot build a ${program.backend} program on a CUDA device`);
     }

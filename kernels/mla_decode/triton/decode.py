@@ -16,29 +16,46 @@ LOG2E = tl.constexpr(1.4426950408889634)
 LN2 = tl.constexpr(0.6931471805599453)
 
 
-@triton.jit
-def operand(x, KV: tl.constexpr):
-    """Cache values as operands of a matrix product. E4M3 fits f16 exactly, subnormals included.
+E4M3_BY_CVT = tl.constexpr(
+    """{
+    .reg .b16 low, high;
+    mov.b32 {low, high}, $2;
+    cvt.rn.f16x2.e4m3x2 $0, low;
+    cvt.rn.f16x2.e4m3x2 $1, high;
+    }"""
+)
+# A code shifted into an f16's pattern is its value / 256, subnormals included: for devices without the conversion.
+E4M3_BY_SHIFT = tl.constexpr(
+    """{
+    .reg .b32 low, high;
+    prmt.b32 low, $2, 0, 0x1404;
+    prmt.b32 high, $2, 0, 0x3424;
+    and.b32 $0, low, 0x7f007f00;
+    and.b32 $1, high, 0x7f007f00;
+    shr.u32 $0, $0, 1;
+    shr.u32 $1, $1, 1;
+    lop3.b32 $0, low, 0x80008000, $0, 0xea;
+    lop3.b32 $1, high, 0x80008000, $1, 0xea;
+    }"""
+)
 
-    `e4m3_bits` shifts a code into an f16's pattern, which is its value / 256: for devices without E4M3 conversions.
+
+@triton.jit
+def operand(x, KV: tl.constexpr, OPAQUE: tl.constexpr):
+    """Cache values as operands of a matrix product. E4M3 codes become f16, which holds them all.
+
+    The conversion is OPAQUE to the compiler, so that it stays where it is: before the tile's one copy in shared memory.
+    Moved past it, each product would read and convert the codes again, and their loads could not be pipelined.
     """
     if KV == "e4m3":
-        return tl.inline_asm_elementwise(
-            """{
-            .reg .b16 low, high;
-            mov.b32 {low, high}, $2;
-            cvt.rn.f16x2.e4m3x2 $0, low;
-            cvt.rn.f16x2.e4m3x2 $1, high;
-            }""",
-            "=r,=r,r",
-            [x],
-            dtype=tl.float16,
-            is_pure=False,
-            pack=4,
-        )
-    elif KV == "e4m3_bits":
+        return tl.inline_asm_elementwise(E4M3_BY_CVT, "=r,=r,r", [x], dtype=tl.float16, is_pure=not OPAQUE, pack=4)
+    elif KV == "e4m3_shift":
+        return tl.inline_asm_elementwise(E4M3_BY_SHIFT, "=&r,=&r,r", [x], dtype=tl.float16, is_pure=not OPAQUE, pack=4)
+    elif KV == "e4m3_plain":  # The same shift for the interpreter, which runs no PTX.
         bits = x.to(tl.uint16)
         return (((bits & 0x80) << 8) | ((bits & 0x7F) << 7)).to(tl.float16, bitcast=True)
+    elif KV == "16bit_plain":  # The interpreter multiplies the bit patterns of bf16.
+        return x.to(tl.float32)
     else:
         return x
 
@@ -57,7 +74,8 @@ def stage1(
     HEADS: tl.constexpr,
     LATENT: tl.constexpr,
     ROPE: tl.constexpr,
-    KV: tl.constexpr,
+    KV: tl.constexpr,  # how it is read: e4m3, e4m3_shift, e4m3_plain, 16bit or 16bit_plain
+    OPAQUE: tl.constexpr,
     P_FP8: tl.constexpr,
     HAS_LOGIT_CAP: tl.constexpr,
     BLOCK_H: tl.constexpr,
@@ -84,7 +102,10 @@ def stage1(
         tl.store(partial_lse + place, -float("inf"), mask=in_heads)
         return
 
-    dtype: tl.constexpr = tl.float16 if KV == "e4m3" or KV == "e4m3_bits" else cache.dtype.element_ty
+    if KV == "16bit":
+        dtype: tl.constexpr = cache.dtype.element_ty
+    else:
+        dtype: tl.constexpr = tl.float32 if KV == "16bit_plain" else tl.float16
     # The cast of q, like all that no tile changes, is done once.
     q_rows = (q + (request.to(tl.int64) * HEADS + heads) * WIDTH)[:, None]
     widths = tl.arange(0, PIECE)[None, :]
@@ -108,10 +129,14 @@ def stage1(
         rows = (cache + slots.to(tl.int64) * WIDTH)[:, None]
         slots = tl.load(kv_indices + tl.minimum(begin + tile + BLOCK_N + tokens, last))
         keys = ()
+        values = ()
         for i in tl.static_range(PIECES):
-            keys = keys + (operand(tl.load(rows + (i * PIECE + widths)), KV),)
+            codes = tl.load(rows + (i * PIECE + widths))
+            key = operand(codes, KV, OPAQUE)
+            keys = keys + (key,)
+            values = values + ((codes.to(tl.float8e4nv, bitcast=True) if P_FP8 else key),)
         if ROPE > 0:
-            keys = keys + (operand(tl.load(rows + ropes), KV),)
+            keys = keys + (operand(tl.load(rows + ropes), KV, OPAQUE),)
         s = tl.zeros([BLOCK_H, BLOCK_N], tl.float32)
         for i in tl.static_range(len(keys)):
             if BLOCK_H < 64:  # An accumulator for each piece: short chains of dependent instructions.
@@ -128,10 +153,10 @@ def stage1(
         p = tl.exp2(s - m_new[:, None])
         weights = weights * scale + p  # Summed over the tokens once, after the last tile.
         m = m_new
-        p = p.to(dtype)
+        p = p.to(tl.float8e4nv if P_FP8 else dtype)
         next_acc = ()
         for i in tl.static_range(PIECES):
-            next_acc = next_acc + (tl.dot(p, keys[i], acc[i] * scale),)
+            next_acc = next_acc + (tl.dot(p, values[i], acc[i] * scale),)
         acc = next_acc
 
     weight = tl.sum(weights, 1)
@@ -152,7 +177,7 @@ def stage2(
     lse,  # [batch, HEADS] f32, natural logarithm, without the sink
     chunk,  # tokens a split, as in stage 1
     splits,
-    out_scale,  # kv_scale, and 256 where E4M3 was decoded by shifting
+    out_scale,  # kv_scale, · 256 where values were decoded by shifting
     HEADS: tl.constexpr,
     LATENT: tl.constexpr,
     HAS_SINKS: tl.constexpr,
