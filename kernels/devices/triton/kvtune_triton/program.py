@@ -56,7 +56,11 @@ class Program:
         started = time.perf_counter()
         build = {}
         for launch, function, arguments in zip(self._launches, self._functions, self._bind(0)):
-            if "grid" not in launch or interpreted():
+            if launch.get("checkedOnly") or interpreted():
+                continue
+            if "grid" not in launch:  # A call compiles what it launches, over whatever the buffers hold.
+                function(**arguments)
+                torch.cuda.synchronize()
                 continue
             kernel = function.warmup(**arguments, **options_of(launch), grid=tuple(launch["grid"]))
             kernel._init_handles()  # Finds what the device has too little of.
