@@ -21,7 +21,10 @@ function denoWorker(
 ): WorkerCommand {
   const script = new URL("./worker/main.ts", import.meta.url);
   const path = script.protocol === "file:" ? script.pathname : script.href;
-  return { command: "deno", args: ["run", "--no-prompt", "--quiet", "--no-lock", ...permissions, path, backend, ...args] };
+  return {
+    command: "deno",
+    args: ["run", "--no-prompt", "--quiet", "--no-lock", ...permissions, path, backend, ...args],
+  };
 }
 
 /** Triton's worker runs one program, Python; tensors cross a pipe, so that it needs nothing else. */
@@ -73,11 +76,9 @@ export async function findDevices(backend: string, command: WorkerCommand): Prom
   }
 }
 
-/** Asks all backends, in order. */
+/** Asks all backends; the answers are in their order. */
 export async function findAllDevices(backends: Backends): Promise<Found[]> {
-  const found: Found[] = [];
-  for (const [backend, command] of Object.entries(backends)) found.push(await findDevices(backend, command));
-  return found;
+  return await Promise.all(Object.entries(backends).map(([backend, command]) => findDevices(backend, command)));
 }
 
 /** The device that a sweep takes unasked: hardware before software, then the backends' order. */

@@ -8,6 +8,7 @@ import { CommanderError } from "commander";
 import { BACKENDS, type Backends } from "./backends.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { patchCommand } from "./commands/patch.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { sweepCommand } from "./commands/sweep.ts";
 import { FailureError, UsageError } from "./errors.ts";
@@ -21,6 +22,7 @@ function program(backends: Backends) {
     .showSuggestionAfterError()
     .addCommand(sweepCommand(backends), { isDefault: true })
     .addCommand(resumeCommand(backends))
+    .addCommand(patchCommand())
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends));
   for (const command of [root, ...root.commands] as unknown as Command[]) {

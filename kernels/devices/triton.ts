@@ -58,7 +58,9 @@ export function tritonBackend(command: string): DeviceBackend {
       try {
         const info = (await python.request({ op: "open", device: index })).device as DeviceInfo;
         if (smCount !== undefined && smCount !== info.smCount) {
-          throw new RangeError(`Cannot use ${smCount} SMs of ${info.name}: Triton has the whole device, ${info.smCount}`);
+          throw new RangeError(
+            `Cannot use ${smCount} SMs of ${info.name}: Triton has the whole device, ${info.smCount}`,
+          );
         }
         return new OpenTritonDevice(info, python);
       } catch (error) {

@@ -43,7 +43,10 @@ interface ReferenceRow {
  * They follow the config's `ACC`, "f32" or "f16"; a config without `ACC` runs on matrix units with f16 operands, or
  * with what else the problem's accuracy admits.
  */
-export function tolerance({ ioType, accuracy }: MlaDecodeProblem, config: Config): { out: number; row: number; lse: number } {
+export function tolerance(
+  { ioType, accuracy }: MlaDecodeProblem,
+  config: Config,
+): { out: number; row: number; lse: number } {
   const acc = String(config.ACC ?? "matrix");
   const out = (acc === "matrix" && accuracy === "fp8_p" ? TOLERANCE.fp8_p : TOLERANCE[acc] ?? TOLERANCE.matrix) +
     ROUNDING[ioType];

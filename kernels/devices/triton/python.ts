@@ -68,7 +68,9 @@ export class Python {
       }).spawn();
     } catch (error) {
       const why = error instanceof Deno.errors.NotFound ? "there is no such program" : (error as Error).message;
-      throw new PythonError(`Cannot start Python as "${command}": ${why}, expected --python or KVTUNE_PYTHON to name one`);
+      throw new PythonError(
+        `Cannot start Python as "${command}": ${why}, expected --python or KVTUNE_PYTHON to name one`,
+      );
     }
     const reader = new ByteReader(child.stdout);
     const first = await reader.line();

@@ -45,7 +45,7 @@ function implementation(server: Server): Implementation<MlaDecodeProblem> {
     problemDefaults: { ioType: "bf16" },
     space: (problem, device, options) => space(server, problem, device, options),
     baseline: (problem, device) => baseline(server, problem, device),
-    workspaceBytes: (problem, config) => workspaceBytes(server, problem, config),
+    workspaceBytes,
     program: (problem, config, device) => program(server, problem, config, device),
     sources: [installed],
   };
@@ -64,7 +64,7 @@ function baseline(server: Server, problem: MlaDecodeProblem, { smCount }: Device
   };
 }
 
-function workspaceBytes(server: Server, { batch, heads, latent }: MlaDecodeProblem, config: Config): number {
+function workspaceBytes({ batch, heads, latent }: MlaDecodeProblem, config: Config): number {
   return batch * heads * number(config, "max_kv_splits") * (latent + 1) * 4;
 }
 
@@ -102,7 +102,8 @@ function space(server: Server, problem: MlaDecodeProblem, device: DeviceInfo, op
       "heads a block",
       `no block more than half empty: ${heads} heads`,
       (config) =>
-        config.BLOCK_H === 16 || Math.ceil(heads / number(config, "BLOCK_H")) * number(config, "BLOCK_H") < heads * 1.5 + 1,
+        config.BLOCK_H === 16 ||
+        Math.ceil(heads / number(config, "BLOCK_H")) * number(config, "BLOCK_H") < heads * 1.5 + 1,
     ),
     rule(
       "registers",
@@ -112,7 +113,7 @@ function space(server: Server, problem: MlaDecodeProblem, device: DeviceInfo, op
     rule(
       "workspace",
       `partials take ${maxWorkspace} bytes at most`,
-      (config) => workspaceBytes(server, problem, config) <= maxWorkspace,
+      (config) => workspaceBytes(problem, config) <= maxWorkspace,
     ),
   ];
   return {

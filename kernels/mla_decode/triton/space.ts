@@ -55,7 +55,11 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     param("num_stages", [1, 2, 3, 4], "tiles in flight, the one that is computed on included"),
     param("num_warps", [2, 4, 8], "warps a block of stage 1"),
     param("pieces", [2, 4, 8], "parts of the latent width that are loaded, converted and multiplied apart"),
-    param("max_registers", [0, 128, 168], "registers a thread at most, so that more blocks share an SM; 0 for no bound"),
+    param(
+      "max_registers",
+      [0, 128, 168],
+      "registers a thread at most, so that more blocks share an SM; 0 for no bound",
+    ),
     // Normalised outputs of an FP8 cache fit f16; a 16-bit cache may hold values that do not.
     param("partials", problem.kvType === "fp8_e4m3" ? ["f16"] : ["f16", "f32"], "how partial outputs are stored"),
     param("pdl", device.features.includes("pdl") ? [true, false] : [false], "stage 2 starts beside stage 1's end"),
@@ -76,7 +80,7 @@ function splits(problem: MlaDecodeProblem, smCount: number): number[] {
 
 function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: SpaceOptions): Constraint[] {
   const { limits, features, software } = device;
-  const { heads, latent, rope, kvType, ioType, accuracy } = problem;
+  const { heads, latent, rope, ioType, accuracy } = problem;
   const capability = limits.computeCapability ?? 0;
   const maxWorkspace = options.maxWorkspaceBytes ?? limits.memoryBytes;
   const isPowerOf2 = (x: number) => Number.isInteger(Math.log2(x));
@@ -93,8 +97,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     rule(
       "fp8 products",
       "8-bit products need a device with E4M3 and 32 tokens a tile",
-      (config) =>
-        accuracy !== "fp8_p" || ((software || features.includes("e4m3")) && number(config, "BLOCK_N") >= 32),
+      (config) => accuracy !== "fp8_p" || ((software || features.includes("e4m3")) && number(config, "BLOCK_N") >= 32),
     ),
     rule(
       "heads a block",
@@ -130,8 +133,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     rule(
       "registers",
       "a thread has at most 255 registers, or max_registers, with its part of the output among them",
-      (config) =>
-        accumulatorRegisters(problem, config) + OTHER_REGISTERS <= (number(config, "max_registers") || 255),
+      (config) => accumulatorRegisters(problem, config) + OTHER_REGISTERS <= (number(config, "max_registers") || 255),
     ),
     rule(
       "shared memory",
