@@ -54,7 +54,7 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     param("BLOCK_H", [16, 32, 64], "query heads a block"),
     param("num_stages", [1, 2, 3, 4], "tiles in flight, the one that is computed on included"),
     param("num_warps", [2, 4, 8], "warps a block of stage 1"),
-    param("pieces", [2, 4, 8], "parts of the latent width that are loaded, converted and multiplied apart"),
+    param("pieces", [4, 8], "parts of the latent width that are loaded, converted and multiplied apart"),
     param(
       "max_registers",
       [0, 128, 168],
@@ -63,8 +63,8 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     // Normalised outputs of an FP8 cache fit f16; a 16-bit cache may hold values that do not.
     param("partials", problem.kvType === "fp8_e4m3" ? ["f16"] : ["f16", "f32"], "how partial outputs are stored"),
     param("pdl", device.features.includes("pdl") ? [true, false] : [false], "stage 2 starts beside stage 1's end"),
-    param("merge_splits", [4, 8, 16, 32, 64, 128, 256], "splits that a block of stage 2 merges at a time"),
-    param("merge_widths", [32, 64, 128, 256, 512], "latent widths that a block of stage 2 merges"),
+    param("merge_splits", [4, 8, 32, 64, 128, 256], "splits that a block of stage 2 merges at a time"),
+    param("merge_widths", [32, 64, 128, 512], "latent widths that a block of stage 2 merges"),
     param("merge_warps", [1, 2, 4], "warps a block of stage 2"),
     param("max_kv_splits", splits(problem, device.smCount), "splits of the longest request", false),
   ];
