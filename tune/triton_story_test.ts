@@ -42,8 +42,8 @@ Deno.test({
     match(advice, /^--triton-attention-num-kv-splits 3$/m);
     match(advice, /hard-codes BLOCK_N: 32 → 64, num_warps: 4 → 8:/);
     match(advice, /^--- a\/sglang\/srt\/layers\/attention\/triton_ops\/decode_attention.py$/m);
-    match(advice, /^-    BLOCK = 32\n\+    BLOCK = 64$/m);
-    match(advice, /^-        num_warps=4,\n\+        num_warps=8,$/m);
+    match(advice, /^- {4}BLOCK = 32\n\+ {4}BLOCK = 64$/m);
+    match(advice, /^- {8}num_warps=4,\n\+ {8}num_warps=8,$/m);
     strictEqual(advice.match(/^\+ /gm)?.length, 2);
     match(await run(["sweep", "--implementation", "vllm", ...sweep.slice(3)], 1), /no module vllm\.v1\.attention/);
   }),

@@ -7,7 +7,7 @@
  *
  * @module
  */
-import type { DeviceBackend, DeviceInfo, DeviceReadings, HostTensor, OpenDevice, TritonProgram } from "./device.ts";
+import type { DeviceBackend, DeviceInfo, DeviceReadings, HostTensor, OpenDevice, Program } from "./device.ts";
 import { DEFAULT_PYTHON, Python, PythonError } from "./triton/python.ts";
 import { asJson, TritonSession } from "./triton/session.ts";
 
@@ -77,12 +77,14 @@ export function tritonBackend(command: string): DeviceBackend {
  * @param arch As in "sm_90".
  * @returns Bytes of shared memory by launch: `stage1SharedBytes`, …
  * @throws {TritonError} With what the compiler says.
+ * @throws {TypeError} Where the program is for another backend.
  */
 export async function compileAhead(
   python: Python,
-  program: TritonProgram,
+  program: Program,
   arch: string,
 ): Promise<Readonly<Record<string, number>>> {
+  if (program.backend !== "triton") throw new TypeError(`Cannot compile a ${program.backend} program with Triton`);
   return (await python.request({ op: "ahead", program: asJson(program), arch })).build as Record<string, number>;
 }
 

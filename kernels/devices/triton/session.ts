@@ -12,6 +12,7 @@ import {
   type OutputSpec,
   type Program,
   type TimeOptions,
+  type TritonProgram,
 } from "../device.ts";
 import { tensorBytes } from "../tensors.ts";
 import { type Python, TritonError } from "./python.ts";
@@ -110,7 +111,7 @@ export class TritonSession implements DeviceSession {
 }
 
 /** A program with its data as plain lists. */
-export function asJson(program: Program & { backend: "triton" }): unknown {
+export function asJson(program: TritonProgram): unknown {
   const buffers = program.buffers.map(({ data, ...spec }) =>
     data ? { ...spec, data: [...data], type: data instanceof Float32Array ? "f32" : "i32" } : spec
   );
