@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { CudaProgram, DeviceInfo, HostTensor, WebGpuProgram } from "./devices/device.ts";
+import type { DeviceInfo, HostTensor, Program } from "./devices/device.ts";
 import type { Config, Space } from "./space.ts";
 
 /** What a problem moves and computes at the least: the two floors of its time. */
@@ -41,7 +41,7 @@ export interface Implementation<P> {
   /** Bytes of scratch memory that the config costs. */
   workspaceBytes(problem: P, config: Config, device: DeviceInfo): number;
   /** The program of `config`: sources, buffers and launches, ready for the device. */
-  program(problem: P, config: Config, device: DeviceInfo): WebGpuProgram | CudaProgram;
+  program(problem: P, config: Config, device: DeviceInfo): Program;
   /**
    * A guess of the config's time in µs, from bytes, operations, waves and launches: what a search begins with. Only the
    * ratios between configs of one problem matter, and they need not be right.

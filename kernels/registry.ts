@@ -1,9 +1,12 @@
 /** The kernels that kvtune knows by name. */
 import type { Kernel } from "./kernel.ts";
 import { mlaDecode } from "./mla_decode/kernel.ts";
+import { installedKernel, SERVERS } from "./mla_decode/triton/installed.ts";
 
 // A kernel's problems pass through `parseProblem` as data, so that their type can be forgotten here.
-const KERNELS = [mlaDecode as unknown as Kernel<unknown>];
+const KERNELS = [mlaDecode, ...SERVERS.map((server) => installedKernel(mlaDecode, server))].map((kernel) =>
+  kernel as unknown as Kernel<unknown>
+);
 
 /** Names of all kernels. */
 export const kernelNames: readonly string[] = KERNELS.map((kernel) => kernel.name);

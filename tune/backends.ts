@@ -5,6 +5,7 @@
  */
 import { ENVIRONMENT } from "../kernels/devices/cuda.ts";
 import { cacheFolder } from "../kernels/devices/cuda/compile_cache.ts";
+import { DEFAULT_PYTHON } from "../kernels/devices/triton/python.ts";
 import { WorkerFailure, WorkerHost } from "./worker/host.ts";
 import type { WorkerCommand } from "./worker/host.ts";
 import type { DeviceInfo } from "../kernels/devices/device.ts";
@@ -13,10 +14,22 @@ import type { DeviceInfo } from "../kernels/devices/device.ts";
 export type Backends = Readonly<Record<string, WorkerCommand>>;
 
 /** A Deno worker with no more permissions than its backend needs. */
-function denoWorker(backend: string, permissions: readonly string[] = []): WorkerCommand {
+function denoWorker(
+  backend: string,
+  permissions: readonly string[] = [],
+  args: readonly string[] = [],
+): WorkerCommand {
   const script = new URL("./worker/main.ts", import.meta.url);
   const path = script.protocol === "file:" ? script.pathname : script.href;
-  return { command: "deno", args: ["run", "--no-prompt", "--quiet", "--no-lock", ...permissions, path, backend] };
+  return {
+    command: "deno",
+    args: ["run", "--no-prompt", "--quiet", "--no-lock", ...permissions, path, backend, ...args],
+  };
+}
+
+/** Triton's worker runs one program, Python; tensors cross a pipe, so that it needs nothing else. */
+function tritonWorker(python: string): WorkerCommand {
+  return denoWorker("triton", [`--allow-run=${python}`], [python]);
 }
 
 /** CUDA's worker opens libraries, reads headers and the environment, and writes its compile cache. */
@@ -34,7 +47,13 @@ function cudaPermissions(): string[] {
 export const BACKENDS: Backends = {
   cuda: denoWorker("cuda", cudaPermissions()),
   webgpu: denoWorker("webgpu"),
+  triton: tritonWorker(Deno.env.get("KVTUNE_PYTHON") || DEFAULT_PYTHON),
 };
+
+/** These backends, with Triton in another Python where one is named. */
+export function withPython(backends: Backends, python: string | undefined): Backends {
+  return python === undefined ? backends : { ...backends, triton: tritonWorker(python) };
+}
 
 /** A backend's devices, or why it could not say. */
 export interface Found {
@@ -57,11 +76,9 @@ export async function findDevices(backend: string, command: WorkerCommand): Prom
   }
 }
 
-/** Asks all backends, in order. */
+/** Asks all backends; the answers are in their order. */
 export async function findAllDevices(backends: Backends): Promise<Found[]> {
-  const found: Found[] = [];
-  for (const [backend, command] of Object.entries(backends)) found.push(await findDevices(backend, command));
-  return found;
+  return await Promise.all(Object.entries(backends).map(([backend, command]) => findDevices(backend, command)));
 }
 
 /** The device that a sweep takes unasked: hardware before software, then the backends' order. */

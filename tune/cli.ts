@@ -14,6 +14,7 @@ import { indexCommand } from "./commands/index.ts";
 import { mergeCommand } from "./commands/merge.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { replayCommand } from "./commands/replay.ts";
+import { patchCommand } from "./commands/patch.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { showCommand } from "./commands/show.ts";
@@ -34,6 +35,7 @@ function program(backends: Backends) {
     .addCommand(resumeCommand(backends))
     .addCommand(verifyCommand(backends))
     .addCommand(compareCommand())
+    .addCommand(patchCommand())
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends))
     .addCommand(replayCommand())

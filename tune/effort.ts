@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { CudaProgram, WebGpuProgram } from "../kernels/devices/device.ts";
+import type { Program } from "../kernels/devices/device.ts";
 import { type Config, configKey, type Space } from "../kernels/space.ts";
 
 /** A candidate that has to be compiled costs so many others until both are known. */
@@ -27,7 +27,7 @@ export class Effort {
   readonly #reused = { count: 0, ms: 0 };
 
   /** @param program The program of a config. */
-  constructor({ params }: Space, program: (config: Config) => WebGpuProgram | CudaProgram) {
+  constructor({ params }: Space, program: (config: Config) => Program) {
     this.#cheap = new Set(params.filter(({ recompiles }) => !recompiles).map(({ name }) => name));
     this.#unitsOf = (config) => unitsOf(program(config));
   }
@@ -75,7 +75,13 @@ export class Effort {
 }
 
 /** What a program has compiled, each unit by a text that equal units share. */
-function unitsOf(program: WebGpuProgram | CudaProgram): string[] {
+function unitsOf(program: Program): string[] {
   if (program.backend === "webgpu") return program.passes.map(({ source }) => source);
+  if (program.backend === "triton") {
+    return program.launches.map(({ module, function: name, options, args }) => {
+      const values = Object.entries(args).filter(([, arg]) => "value" in arg);
+      return `${module} ${name} ${JSON.stringify([options, values])}`;
+    });
+  }
   return program.launches.map(({ entryPoint, defines }) => `${entryPoint} ${JSON.stringify(defines)}`);
 }

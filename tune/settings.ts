@@ -11,6 +11,8 @@ import { STRATEGIES, type StrategyName } from "./search/strategies.ts";
 export interface SweepSettings {
   readonly kernel: string;
   readonly backend: string;
+  /** The Python that has Triton, where one was named. */
+  readonly python?: string;
   readonly device: number;
   /** SM counts to sweep: partitions of the device. Absent: the whole device. */
   readonly smCounts?: readonly number[];
@@ -35,6 +37,7 @@ export interface SweepSettings {
 const schema: z.ZodType<SweepSettings> = z.strictObject({
   kernel: z.string(),
   backend: z.string(),
+  python: z.string().optional(),
   device: z.int().min(0),
   smCounts: z.array(z.int().min(1)).optional(),
   problem: z.record(z.string(), z.unknown()),

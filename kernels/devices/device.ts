@@ -110,9 +110,9 @@ export interface BuiltProgram {
 /** Inputs on a device, and the programs that run over them. */
 export interface DeviceSession {
   /** Rejects with a {@linkcode BuildError} where the program does not compile or breaks a limit. */
-  build(program: WebGpuProgram | CudaProgram): Promise<BuiltProgram>;
+  build(program: Program): Promise<BuiltProgram>;
   /** Starts to compile a program that will be built soon, where the device compiles several at once. */
-  prepare?(program: WebGpuProgram | CudaProgram): void;
+  prepare?(program: Program): void;
   /** µs a run, `samples` for each program, interleaved: program 0, 1, …, 0, 1, … */
   time(programs: readonly BuiltProgram[], options: TimeOptions): Promise<number[][]>;
   destroy(): void;
@@ -195,3 +195,36 @@ export interface CudaProgram {
   readonly launches: readonly CudaLaunch[];
   readonly outputs: readonly OutputSpec[];
 }
+
+/** An argument of a Triton launch: a tensor (flat unless it has a shape), a float, or what else is a value. */
+export type TritonArg =
+  | { readonly tensor: string; readonly type: ElementType | "u8"; readonly shape?: readonly number[] }
+  | { readonly f32: number }
+  | { readonly value: number | string | boolean };
+
+/** One launch of a Triton program, or one call of a Python function. */
+export interface TritonLaunch {
+  readonly label: string;
+  /** Path of the Python file. */
+  readonly module: string;
+  /** A function of the module: one that `triton.jit` made, or a plain one where there is no `grid`. */
+  readonly function: string;
+  /** By the names of the function's parameters. */
+  readonly args: Readonly<Record<string, TritonArg>>;
+  readonly grid?: readonly [number, number, number];
+  /** `num_warps`, `num_stages`, `maxnreg`, `launch_pdl`; 0 and false ask for nothing. */
+  readonly options: Readonly<Record<string, number | boolean>>;
+  /** True for what makes outputs that can be checked and is no part of the kernel: it is not timed. */
+  readonly checkedOnly?: boolean;
+}
+
+/** A program for the Triton device. */
+export interface TritonProgram {
+  readonly backend: "triton";
+  readonly buffers: readonly BufferSpec[];
+  readonly launches: readonly TritonLaunch[];
+  readonly outputs: readonly OutputSpec[];
+}
+
+/** A program for any device. */
+export type Program = WebGpuProgram | CudaProgram | TritonProgram;

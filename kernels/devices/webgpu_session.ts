@@ -6,12 +6,12 @@
 import {
   BuildError,
   type BuiltProgram,
-  type CudaProgram,
   type DeviceInfo,
   type DeviceSession,
   type HostTensor,
   MemoryError,
   type OutputSpec,
+  type Program,
   type TimeOptions,
   type WebGpuPass,
   type WebGpuProgram,
@@ -94,7 +94,7 @@ async function build(
   inputs: ReadonlyMap<string, LoadedInput>,
   poison: GPUBuffer,
   copies: number,
-  program: WebGpuProgram | CudaProgram,
+  program: Program,
 ): Promise<Built> {
   if (program.backend !== "webgpu") {
     throw new BuildError(`Cannot build a ${program.backend} program on a WebGPU device`);

@@ -8,6 +8,7 @@ import { cudaMlaDecode } from "./cuda/program.ts";
 import { inputs } from "./inputs.ts";
 import { maxContextLen, type MlaDecodeProblem, parseProblem, problemFields, problemName, work } from "./problem.ts";
 import { reference } from "./reference.ts";
+import { tritonMlaDecode } from "./triton/program.ts";
 import { webgpuMlaDecode } from "./webgpu/program.ts";
 
 /** MLA decode: one query token a request attends to its cached rows, of which each is key and value at once. */
@@ -20,5 +21,5 @@ export const mlaDecode: Kernel<MlaDecodeProblem> = {
   work,
   inputs,
   reference: (problem, tensors) => reference(problem, tensors),
-  implementations: { webgpu: webgpuMlaDecode, cuda: cudaMlaDecode },
+  implementations: { webgpu: webgpuMlaDecode, cuda: cudaMlaDecode, triton: tritonMlaDecode },
 };

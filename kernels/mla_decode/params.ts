@@ -18,6 +18,20 @@ const COMMON = {
   max_kv_splits: { min: 1, max: 65_536 },
 } as const satisfies ParamDomains;
 
+/** What Triton's compiler and both stages of a Triton kernel take. */
+const TRITON = {
+  ...COMMON,
+  /** Query heads a block. */
+  BLOCK_H: { min: 4, max: 128, step: 4 },
+  /** Warps a block of stage 1. */
+  num_warps: { min: 1, max: 32 },
+  /** Warps a block of stage 2. */
+  merge_warps: { min: 1, max: 32 },
+} as const satisfies ParamDomains;
+
+/** Of the kernels that servers have, by backend. */
+export const INSTALLED_PARAMS = { triton: TRITON } as const satisfies Readonly<Record<string, ParamDomains>>;
+
 /** By backend. */
 export const MLA_DECODE_PARAMS = {
   webgpu: {
@@ -67,5 +81,22 @@ export const MLA_DECODE_PARAMS = {
     merge_threads: { min: 32, max: 1024, step: 32 },
     /** What merges one piece of one head. */
     merge_item: { oneOf: ["warp", "block"] },
+  },
+  triton: {
+    ...TRITON,
+    /** `served`: the kernel that servers launch untuned, which is the baseline. */
+    path: { oneOf: ["served"] },
+    /** Parts of the latent width that are loaded, converted and multiplied apart. */
+    pieces: { min: 1, max: 16 },
+    /** Registers a thread at most; 0 for no bound. */
+    max_registers: { min: 0, max: 255 },
+    /** How partial outputs are stored. */
+    partials: { oneOf: ["f16", "bf16", "f32"] },
+    /** Whether stage 2 starts beside stage 1's end. */
+    pdl: { oneOf: [true, false] },
+    /** Splits that a block of stage 2 merges at a time. */
+    merge_splits: { min: 1, max: 1024 },
+    /** Latent widths that a block of stage 2 merges. */
+    merge_widths: { min: 16, max: 1024, step: 16 },
   },
 } as const satisfies Readonly<Record<string, ParamDomains>>;

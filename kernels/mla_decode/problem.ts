@@ -12,6 +12,12 @@ export type KvType = "fp8_e4m3" | "f16" | "bf16";
 export type IoType = "f32" | "f16" | "bf16";
 
 /**
+ * How exact the products must be: `standard` has operands of 16 bits at the least; `fp8_p` also admits probabilities that
+ * are rounded to E4M3 for the product with the values, as servers do over an FP8 cache (relative error up to 4e-2).
+ */
+export type Accuracy = "standard" | "fp8_p";
+
+/**
  * One decode step over a paged MLA cache.
  *
  * q `[batch, heads, latent + rope]`, cache `[slots, latent + rope]`, out `[batch, heads, latent]`, lse `[batch, heads]`.
@@ -39,6 +45,8 @@ export interface MlaDecodeProblem {
   readonly logitCap: number;
   /** Whether each head has an attention sink: a logit that takes weight and has no value. */
   readonly sinks: boolean;
+  /** Classes never compete: each has results of its own. */
+  readonly accuracy: Accuracy;
 }
 
 const FIELDS = [
@@ -54,9 +62,11 @@ const FIELDS = [
   "smScale",
   "logitCap",
   "sinks",
+  "accuracy",
 ];
 const KV_TYPES: readonly KvType[] = ["fp8_e4m3", "f16", "bf16"];
 const IO_TYPES: readonly IoType[] = ["f32", "f16", "bf16"];
+const ACCURACIES: readonly Accuracy[] = ["standard", "fp8_p"];
 const LATENT = 512;
 const ROPE = 64;
 
@@ -67,7 +77,8 @@ export const ELEMENT_BYTES: Readonly<Record<KvType | IoType, number>> = { fp8_e4
  * Reads a problem from untrusted data and fills in what is absent.
  *
  * Defaults: heads 16, latent 512, rope 64, batch 1 (or one request for each of `contextLens`), contextLens 2048,
- * pageSize 64, kvType "fp8_e4m3", ioType "f32", kvScale 1, smScale 1/√(latent/4 + rope), logitCap 0, sinks false.
+ * pageSize 64, kvType "fp8_e4m3", ioType "f32", kvScale 1, smScale 1/√(latent/4 + rope), logitCap 0, sinks false,
+ * accuracy "standard".
  * `contextLens` is one number for all requests, or an array with one for each.
  *
  * @throws {TypeError} Where `json` is no object, a field is unknown, or a field has the wrong type.
@@ -89,6 +100,11 @@ export function parseProblem(json: unknown): MlaDecodeProblem {
   const batch = integer(given, "batch", Array.isArray(lens) ? lens.length : 1, 1, 65535);
   const latent = integer(given, "latent", LATENT, 64, 1024, 64);
   const rope = integer(given, "rope", ROPE, 0, 256, 16);
+  const kvType = oneOf(given, "kvType", KV_TYPES, "fp8_e4m3");
+  const accuracy = oneOf(given, "accuracy", ACCURACIES, "standard");
+  if (accuracy === "fp8_p" && kvType !== "fp8_e4m3") {
+    fail("accuracy", accuracy, `"standard" for a cache of ${kvType}`);
+  }
   return {
     heads: integer(given, "heads", 16, 1, 128),
     latent,
@@ -96,12 +112,13 @@ export function parseProblem(json: unknown): MlaDecodeProblem {
     batch,
     contextLens: contextLens(lens, batch),
     pageSize: integer(given, "pageSize", 64, 1, 65536),
-    kvType: oneOf(given, "kvType", KV_TYPES, "fp8_e4m3"),
+    kvType,
     ioType: oneOf(given, "ioType", IO_TYPES, "f32"),
     kvScale: positive(given, "kvScale", 1),
     smScale: positive(given, "smScale", 1 / Math.sqrt(latent / 4 + rope)),
     logitCap: given.logitCap === 0 ? 0 : positive(given, "logitCap", 0),
     sinks: boolean(given, "sinks", false),
+    accuracy,
   };
 }
 
@@ -111,7 +128,7 @@ export function parseProblem(json: unknown): MlaDecodeProblem {
  * What differs from the default is appended: "heads16-batch4-fp8_e4m3-io_f16-latent256-rope32-cap30-sinks-ragged".
  */
 export function problemName(problem: MlaDecodeProblem): string {
-  const { heads, latent, rope, batch, kvType, ioType, logitCap, sinks } = problem;
+  const { heads, latent, rope, batch, kvType, ioType, logitCap, sinks, accuracy } = problem;
   const parts = [`heads${heads}`, `batch${batch}`, kvType];
   // f32 is WebGPU's default and bf16 is CUDA's; no backend has both.
   if (ioType === "f16") parts.push("io_f16");
@@ -120,13 +137,14 @@ export function problemName(problem: MlaDecodeProblem): string {
   if (logitCap !== 0) parts.push(`cap${logitCap}`);
   if (sinks) parts.push("sinks");
   if (isRagged(problem)) parts.push("ragged");
+  if (accuracy !== "standard") parts.push(accuracy);
   return parts.join("-");
 }
 
-/** The fields that a results file records: all but context lengths. */
+/** The fields that a results file records: all but context lengths, and the accuracy where it is not the standard one. */
 export function problemFields(problem: MlaDecodeProblem): Record<string, number | string | boolean> {
-  const { contextLens: _, ...fields } = problem;
-  return { ...fields, ragged: isRagged(problem) };
+  const { contextLens: _, accuracy, ...fields } = problem;
+  return { ...fields, ragged: isRagged(problem), ...(accuracy !== "standard" && { accuracy }) };
 }
 
 /** The longest request: the context length that a results file files a problem under. */

@@ -15,6 +15,7 @@ Deno.test("parseProblem() fills in DeepSeek's sizes", () => {
     smScale: 1 / Math.sqrt(192),
     logitCap: 0,
     sinks: false,
+    accuracy: "standard",
   });
 });
 
@@ -86,4 +87,16 @@ Deno.test("work() counts each row once, and both products for each head and toke
   assert.equal(rowBytes(problem), 576);
   assert.equal(work(problem).flops, 2 * 16 * 128 * 1088);
   assert.equal(work(problem).bytes, 128 * (576 + 4) + 2 * 16 * (576 + 512 + 1) * 4 + 12);
+});
+
+Deno.test("parseProblem() keeps accuracy classes apart: by name, and only over an FP8 cache", () => {
+  const loose = parseProblem({ accuracy: "fp8_p" });
+  assert.equal(problemName(loose), "heads16-batch1-fp8_e4m3-fp8_p");
+  assert.equal(problemFields(loose).accuracy, "fp8_p");
+  assert.equal("accuracy" in problemFields(parseProblem({})), false);
+  assert.throws(
+    () => parseProblem({ accuracy: "fp8_p", kvType: "bf16" }),
+    /accuracy is "fp8_p", expected "standard" for a cache/,
+  );
+  assert.throws(() => parseProblem({ accuracy: "loose" }), /accuracy is "loose", expected one of standard, fp8_p/);
 });

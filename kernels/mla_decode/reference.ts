@@ -20,7 +20,7 @@ import type { MlaDecodeProblem } from "./problem.ts";
 const BUDGET = 3e8;
 
 /** Relative error that accumulation may cause. "matrix" is for units that multiply f16 operands and sum in f32. */
-const TOLERANCE: Readonly<Record<string, number>> = { f32: 2e-5, f16: 3e-3, matrix: 3e-3 };
+const TOLERANCE: Readonly<Record<string, number>> = { f32: 2e-5, f16: 3e-3, matrix: 3e-3, fp8_p: 4e-2 };
 /** What rounding of the output itself adds: half a unit in the last place. */
 const ROUNDING: Readonly<Record<string, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
 /** Half the smallest step of the output's type (f32 and bf16 may flush subnormals): a sink can leave an output that small. */
@@ -40,11 +40,16 @@ interface ReferenceRow {
 /**
  * Bounds on the errors of a config: relative error of all rows, of each row, and absolute error of the log-sum-exp.
  *
- * They follow the config's `ACC`, "f32" or "f16"; a config without `ACC` runs on matrix units with f16 operands.
+ * They follow the config's `ACC`, "f32" or "f16"; a config without `ACC` runs on matrix units with f16 operands, or
+ * with what else the problem's accuracy admits.
  */
-export function tolerance({ ioType }: MlaDecodeProblem, config: Config): { out: number; row: number; lse: number } {
+export function tolerance(
+  { ioType, accuracy }: MlaDecodeProblem,
+  config: Config,
+): { out: number; row: number; lse: number } {
   const acc = String(config.ACC ?? "matrix");
-  const out = (TOLERANCE[acc] ?? TOLERANCE.matrix) + ROUNDING[ioType];
+  const out = (acc === "matrix" && accuracy === "fp8_p" ? TOLERANCE.fp8_p : TOLERANCE[acc] ?? TOLERANCE.matrix) +
+    ROUNDING[ioType];
   return { out, row: out * ROW_FACTOR, lse: LSE_TOLERANCE[acc] ?? LSE_TOLERANCE.matrix };
 }
 

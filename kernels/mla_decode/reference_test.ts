@@ -124,3 +124,8 @@ Deno.test("tolerance() follows ACC and adds the rounding of the output's type", 
   assert.equal(tolerance(f32, F32).lse, 1e-4);
   assert.equal(tolerance(parseProblem({ ioType: "bf16" }), F32).out, 2e-5 + 2 ** -8);
 });
+
+Deno.test("tolerance() is wider for the class that admits E4M3 probabilities, and for no other", () => {
+  const of = (accuracy: string, config = {}) => tolerance(parseProblem({ accuracy }), config).out;
+  assert.deepEqual([of("standard"), of("fp8_p"), of("fp8_p", { ACC: "f32" })], [3e-3, 4e-2, 2e-5]);
+});

@@ -2,22 +2,25 @@
 import { confirm, isCancel } from "@clack/prompts";
 import { Command, Option } from "@commander-js/extra-typings";
 import ansis from "ansis";
-import type { Backends } from "../backends.ts";
+import { type Backends, withPython } from "../backends.ts";
 import { APT_GET, DOCTOR_BACKENDS, examine, type Finding, type Fix, fixesOf } from "../doctor/checks.ts";
 import { isDebian, thisMachine } from "../doctor/machine.ts";
 import { FailureError, UsageError } from "../errors.ts";
+import { callerPython } from "./options.ts";
 
 /** Adds the command. */
 export function doctorCommand(backends: Backends) {
   return new Command("doctor")
     .description("say what is missing for each backend and how to mend it")
     .addOption(new Option("--backend <name>", "examine this backend alone").choices(DOCTOR_BACKENDS))
+    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)", callerPython)
     .option("--fix", "run the commands that mend it, after asking (Debian and Ubuntu)")
     .option("--yes", "with --fix: do not ask")
     .option("--json", "print one JSON document on stdout and nothing else")
-    .action(async ({ backend, fix, yes, json }) => {
+    .action(async ({ backend, python, fix, yes, json }) => {
       if (json && fix) throw new UsageError("Cannot combine --json with --fix: expected one of them");
-      const look = () => examine(thisMachine, backends, backend === undefined ? undefined : [backend]);
+      const look = () =>
+        examine(thisMachine, withPython(backends, python), backend === undefined ? undefined : [backend]);
       let findings = await look();
       const show = () => console.log(json ? JSON.stringify(findings, null, 2) : findings.map(findingText).join("\n"));
       if (fix) {

@@ -2,8 +2,9 @@
 import { Command, Option } from "@commander-js/extra-typings";
 import { dirname } from "node:path";
 import type { DeviceInfo } from "../../kernels/devices/device.ts";
+import { SERVERS } from "../../kernels/mla_decode/triton/installed.ts";
 import { kernelNames } from "../../kernels/registry.ts";
-import { type Backends, bestDevice, findAllDevices, findDevices } from "../backends.ts";
+import { type Backends, bestDevice, findAllDevices, findDevices, withPython } from "../backends.ts";
 import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import { progressObserver } from "../report/progress.ts";
@@ -13,6 +14,7 @@ import type { SweepSettings } from "../settings.ts";
 import { sweep } from "../sweep.ts";
 import {
   callerPath,
+  callerPython,
   parseContexts,
   parseDuration,
   parseOnly,
@@ -37,6 +39,12 @@ export function sweepCommand(backends: Backends) {
       new Option("--backend <name>", "how it runs (default: that of the best device)").choices(Object.keys(backends)),
     )
     .option("--device <n>", "the backend's device of this number (default: the best one)", wholeNumber(0, 255))
+    .addOption(
+      new Option("--implementation <name>", "whose kernel: our own, or that of an installed server (Triton)").choices(
+        ["own", ...SERVERS],
+      ).default("own"),
+    )
+    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)", callerPython)
     .option("--sm-counts <list>", "partitions of the device to sweep, as in 132,64,32", parseSmCounts)
     .option("--heads <n>", "query heads", wholeNumber(1, 128), 16)
     .option("--batch <n>", "requests", wholeNumber(1, 4096), 1)
@@ -56,6 +64,13 @@ export function sweepCommand(backends: Backends) {
         "f16",
         "bf16",
       ]),
+    )
+    .addOption(
+      new Option("--accuracy <class>", "fp8_p also admits probabilities rounded to E4M3, in results of its own")
+        .choices([
+          "standard",
+          "fp8_p",
+        ]).default("standard"),
     )
     .option("--page-size <n>", "tokens a page of the cache", wholeNumber(1, 65536), 64)
     .option("--kv-scale <x>", "the cache stores values divided by this", positiveNumber, 1)
@@ -85,10 +100,21 @@ export function sweepCommand(backends: Backends) {
     .option("--journal <file>", "record of every candidate; a sweep with the same one goes on", DEFAULT_JOURNAL)
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async (options) => {
-      const device = await chosenDevice(backends, options.backend, options.device);
+      const isOwn = options.implementation === "own";
+      if (!isOwn && options.backend !== undefined && options.backend !== "triton") {
+        throw new UsageError(
+          `Cannot tune the kernel of ${options.implementation} on --backend ${options.backend}, expected triton`,
+        );
+      }
+      const device = await chosenDevice(
+        withPython(backends, options.python),
+        isOwn ? options.backend : "triton",
+        options.device,
+      );
       const settings: SweepSettings = {
-        kernel: options.kernel,
+        kernel: isOwn ? options.kernel : `${options.kernel}_${options.implementation}`,
         backend: device.backend,
+        ...(options.python !== undefined && { python: options.python }),
         device: device.index,
         ...(options.smCounts && { smCounts: options.smCounts }),
         problem: {
@@ -100,6 +126,7 @@ export function sweepCommand(backends: Backends) {
           kvScale: options.kvScale,
           latent: options.latent,
           rope: options.rope,
+          ...(options.accuracy !== "standard" && { accuracy: options.accuracy }),
         },
         contexts: options.contexts ?? (device.software ? CONTEXTS.software : CONTEXTS.hardware),
         budgetSeconds: options.budget,
@@ -147,7 +174,7 @@ export async function runSweep(
   try {
     const report = await sweep(settings, {
       journal,
-      backends,
+      backends: withPython(backends, settings.python),
       signal: controller.signal,
       ...(progress && { observer: progress }),
     });
@@ -218,6 +245,7 @@ function commandLine(settings: SweepSettings): string {
     ["--contexts", settings.contexts.join(",")],
     ["--kv-type", problem.kvType],
     ["--io-type", problem.ioType],
+    ["--accuracy", problem.accuracy],
     ["--page-size", problem.pageSize],
     ["--kv-scale", problem.kvScale],
     ["--latent", problem.latent],

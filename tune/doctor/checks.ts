@@ -83,15 +83,18 @@ const cuda: Checks = (machine) => {
   ]);
 };
 
-const triton: Checks = (machine) => {
-  const found = machine.findPythonPackage("triton");
-  return Promise.resolve([{
-    backend: "triton",
-    what: "Python's triton",
-    ok: found !== undefined,
-    detail: found ?? "no package triton in Python's usual folders",
-    ...(!found && { fix: { args: [...PIP, "triton", "torch"], automatic: false } }),
-  }]);
+const triton: Checks = async (_machine, backends) => {
+  const found = backends.triton ? await findDevices("triton", backends.triton) : { devices: [], error: "not built in" };
+  const fix: Fix = { args: [...PIP, "triton", "torch", "numpy"], automatic: false };
+  const check = (what: string, ok: boolean, detail: string): Finding => (
+    { backend: "triton", what, ok, detail, ...(!ok && { fix }) }
+  );
+  const [device] = found.devices;
+  return [
+    // The worker's own words: they name the Python, and what it lacks.
+    check("Python with Triton and PyTorch", found.error === undefined, found.error ?? device?.driver ?? "found"),
+    check("device", device !== undefined, device?.name ?? "none that PyTorch can use"),
+  ];
 };
 
 const CHECKS = { webgpu, cuda, triton } satisfies Record<string, Checks>;

@@ -42,6 +42,21 @@ Deno.test("examine() of a complete machine finds nothing missing", async () => {
     vulkanDrivers: () => ["/usr/share/vulkan/icd.d/lvp_icd.x86_64.json"],
     findPythonPackage: (name) => `/usr/lib/python3/dist-packages/${name}`,
   };
-  const findings = await examine(complete, simulatedBackends());
+  const { webgpu } = simulatedBackends();
+  const findings = await examine(complete, { webgpu, triton: webgpu });
   deepStrictEqual(findings.filter(({ ok }) => !ok), []);
+});
+
+Deno.test("examine() of Triton gives the worker's own words for what its Python lacks", async () => {
+  const line = JSON.stringify({ id: 1, failure: { outcome: "runtime", message: "no package torch", fatal: false } });
+  const triton = {
+    command: "deno",
+    args: ["eval", `console.log(${JSON.stringify(line)}); await Deno.stdin.read(new Uint8Array(9))`],
+  };
+  const findings = await examine(BARE, { triton }, ["triton"]);
+  deepStrictEqual(findings.map(({ ok, detail }) => [ok, detail]), [
+    [false, "no package torch"],
+    [false, "none that PyTorch can use"],
+  ]);
+  strictEqual(fixesOf(findings).length, 1);
 });

@@ -31,6 +31,20 @@ export async function simulated(args: readonly string[], plan: SimulationPlan = 
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
+/** Runs the command line to its end over the real backends, with more in its environment. */
+export async function tuneCommand(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Ran> {
+  const { code, stdout, stderr } = await new Deno.Command("deno", {
+    args: ["run", ...tunePermissions(), `${ROOT}tune/main.ts`, ...args],
+    env: { NO_COLOR: "1", INIT_CWD: ROOT, ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    cwd: ROOT,
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
 /** The backend's worker with a bad candidate in its kernel (`sabotaged_worker.ts`), under the same permissions. */
 export function sabotagedWorker(backend: string): WorkerCommand {
   const { command, args } = BACKENDS[backend];

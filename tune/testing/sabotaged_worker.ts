@@ -6,15 +6,13 @@
  *
  * @module
  */
-import type { CudaProgram, DeviceBackend, WebGpuProgram } from "../../kernels/devices/device.ts";
+import type { DeviceBackend, Program } from "../../kernels/devices/device.ts";
 import { cuda } from "../../kernels/devices/cuda.ts";
 import { webgpu } from "../../kernels/devices/webgpu.ts";
 import type { Kernel } from "../../kernels/kernel.ts";
 import { kernelNamed } from "../../kernels/registry.ts";
 import type { Config } from "../../kernels/space.ts";
 import { serve } from "../worker/serve.ts";
-
-type Program = WebGpuProgram | CudaProgram;
 
 function halfOfTheSplits(program: Program, config: Config): Program {
   if (config.max_kv_splits !== 2 || program.backend !== "webgpu") return program;

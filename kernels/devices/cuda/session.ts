@@ -6,11 +6,10 @@
 import {
   BuildError,
   type BuiltProgram,
-  type CudaProgram,
   type DeviceSession,
   type HostTensor,
+  type Program,
   type TimeOptions,
-  type WebGpuProgram,
 } from "../device.ts";
 import type { Compiler } from "./compiler.ts";
 import type { Context } from "./context.ts";
@@ -99,14 +98,14 @@ export class CudaSession implements DeviceSession {
     }
   }
 
-  async build(program: WebGpuProgram | CudaProgram): Promise<BuiltProgram> {
+  async build(program: Program): Promise<BuiltProgram> {
     if (program.backend !== "cuda") {
       throw new BuildError(`Cannot build a ${program.backend} program on a CUDA device`);
     }
     return await BuiltCuda.build(program, this.#bench);
   }
 
-  prepare(program: WebGpuProgram | CudaProgram): void {
+  prepare(program: Program): void {
     if (program.backend !== "cuda") return;
     // An error is kept for the build, which compiles the same unit again.
     for (const launch of program.launches) this.#bench.compiler.compile(launch).catch(() => {});
