@@ -25,8 +25,11 @@ const TOLERANCE: Readonly<Record<string, number>> = { f32: 2e-5, f16: 3e-3, matr
 const ROUNDING: Readonly<Record<string, number>> = { f32: 0, f16: 2 ** -11, bf16: 2 ** -8 };
 /** Half the smallest step of the output's type (f32 and bf16 may flush subnormals): a sink can leave an output that small. */
 const FLOOR: Readonly<Record<string, number>> = { f32: 2 ** -126, f16: 2 ** -25, bf16: 2 ** -126 };
-/** Absolute error of the log-sum-exp. `ACC` f16 keeps logits in f32; matrix units round q, and with it every logit. */
-const LSE_TOLERANCE: Readonly<Record<string, number>> = { f32: 1e-4, f16: 1e-4, matrix: 1e-3 };
+/**
+ * Absolute error of the log-sum-exp. `ACC` f16 keeps logits in f32. Matrix units round what makes a logit, by a share of it;
+ * exp(lse) is the weight with which partial results merge, so the bound is what rounding to bf16 does to any output.
+ */
+const LSE_TOLERANCE: Readonly<Record<string, number>> = { f32: 1e-4, f16: 1e-4, matrix: 2 ** -8 };
 /** One row may be off by so many times the tolerance of all: flat heads cancel to small outputs. */
 const ROW_FACTOR = 10;
 

@@ -18,10 +18,14 @@ export interface CompiledUnit extends Compiled {
   readonly key: string;
 }
 
+/** Units that are kept in memory: more than are prepared at a time, at some 100 kB each. */
+const MOST_RECENT = 64;
+
 /** Compiles for one device. */
 export class Compiler {
   readonly #options: readonly string[];
-  readonly #underway = new Map<string, Promise<CompiledUnit>>();
+  /** Underway or done: what was prepared is built soon after, also where no folder can keep it. */
+  readonly #recent = new Map<string, Promise<CompiledUnit>>();
   readonly #waiting: (() => void)[] = [];
   #free: number;
 
@@ -55,10 +59,12 @@ export class Compiler {
     const { label, source, headers } = launch;
     const unit: CompileUnit = { label, source, headers, options: [...this.#options, ...defines.sort()] };
     const key = await cacheKey(`NVRTC ${this.nvrtc.version}`, unit);
-    let compiled = this.#underway.get(key);
+    let compiled = this.#recent.get(key);
     if (!compiled) {
-      compiled = this.#compile(key, unit).finally(() => this.#underway.delete(key));
-      this.#underway.set(key, compiled);
+      compiled = this.#compile(key, unit);
+      this.#recent.set(key, compiled);
+      if (this.#recent.size > MOST_RECENT) this.#recent.delete(this.#recent.keys().next().value!);
+      compiled.catch(() => this.#recent.delete(key));
     }
     return await compiled;
   }

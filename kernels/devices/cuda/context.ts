@@ -46,6 +46,8 @@ export interface Graph {
 
 /** A device in use. */
 export class Context {
+  /** When a timing last ended, in ms of `performance.now()`. */
+  timedAt = -Infinity;
   readonly #device: number;
   readonly #partition: Partition | undefined;
   readonly stream: bigint;
