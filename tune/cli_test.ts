@@ -119,6 +119,11 @@ const BAD_INPUT: [name: string, args: (folder: string) => string[], message: Reg
     () => ["sweep", "--strategy", "best"],
     /Allowed choices are bayesian, genetic, random, exhaustive/,
   ],
+  [
+    "results to start from that are not there",
+    (folder) => ["sweep", "--json", "--start-from", `${folder}/absent.json`, ...into(folder)],
+    /Cannot start from ".*absent.json": .*expected a results file/,
+  ],
   ["a narrowing that is none", () => ["sweep", "--only", "BLOCK_N"], /"BLOCK_N" narrows nothing, expected for example/],
   [
     "a value that the space has not",

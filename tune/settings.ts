@@ -24,6 +24,8 @@ export interface SweepSettings {
   readonly maxEvaluations?: number;
   readonly maxCompiles?: number;
   readonly strategy: StrategyName;
+  /** A results file, perhaps another device's, whose configs a task begins with. */
+  readonly startFrom?: string;
   readonly seed: number;
   readonly coldCache: boolean;
   readonly maxWorkspaceBytes?: number;
@@ -46,6 +48,7 @@ const schema: z.ZodType<SweepSettings> = z.strictObject({
   maxEvaluations: z.int().min(1).optional(),
   maxCompiles: z.int().min(1).optional(),
   strategy: z.enum(Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]]),
+  startFrom: z.string().optional(),
   seed: z.int().min(0),
   coldCache: z.boolean(),
   maxWorkspaceBytes: z.number().positive().optional(),

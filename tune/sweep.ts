@@ -8,7 +8,7 @@ import type { Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { sha256 } from "../kernels/sha256.ts";
 import { narrow } from "../kernels/space.ts";
-import { type Results, writeResults } from "../results/mod.ts";
+import { parseResults, type Results, writeResults } from "../results/mod.ts";
 import type { Backends } from "./backends.ts";
 import { Budget, taskMs } from "./budget.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
@@ -18,7 +18,7 @@ import { toResults } from "./report/results.ts";
 import { STRATEGIES } from "./search/strategies.ts";
 import type { SweepSettings } from "./settings.ts";
 import { runTask, type TaskProgress, type TaskReport } from "./task.ts";
-import { lessons } from "./transfer.ts";
+import { configsOf, lessons } from "./transfer.ts";
 import type { OpenReply, OpenRequest } from "./worker/protocol.ts";
 import { WorkerFailure } from "./worker/host.ts";
 
@@ -96,6 +96,7 @@ export async function sweep(
   const slot = new WorkerSlot(backends[settings.backend]);
   const stop = () => slot.kill();
   signal.addEventListener("abort", stop);
+  const startFrom = settings.startFrom === undefined ? undefined : readResults(settings.startFrom);
   const budget = new Budget({ evaluations: settings.maxEvaluations, compiles: settings.maxCompiles });
   const rows: SweepRow[] = [];
   let path: string | undefined;
@@ -123,6 +124,7 @@ export async function sweep(
           workbench,
           journal,
           budget,
+          ...(startFrom && { startFrom }),
           signal,
           searchUntil: now + share * (1 - RACE_SHARE),
           raceUntil: now + share,
@@ -155,6 +157,14 @@ export async function sweep(
   };
 }
 
+function readResults(path: string): Results {
+  try {
+    return parseResults(JSON.parse(Deno.readTextFileSync(path)));
+  } catch (error) {
+    throw new UsageError(`Cannot start from "${path}": ${firstLine(error)}, expected a results file`);
+  }
+}
+
 async function written(dir: string, results: Results): Promise<string> {
   try {
     return (await writeResults(dir, results)).path;
@@ -182,6 +192,7 @@ async function runOne(
     workbench: Workbench;
     journal: Journal;
     budget: Budget;
+    startFrom?: Results;
     signal: AbortSignal;
     searchUntil: number;
     raceUntil: number;
@@ -202,6 +213,7 @@ async function runOne(
     seed: settings.seed,
     coldCache: settings.coldCache,
   };
+  const given = run.startFrom && configsOf(run.startFrom, device.smCount, contextLen);
   const report = await runTask({
     ...run,
     implementation,
@@ -209,7 +221,7 @@ async function runOne(
     device,
     identity,
     space,
-    lessons: await lessons(run.journal, identity, space),
+    lessons: await lessons(run.journal, identity, space, given),
     ahead,
     strategy: STRATEGIES[settings.strategy],
     seed: settings.seed,

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { type Config, configKey, type Param, type ParamValue, type Space } from "../kernels/space.ts";
-import { brokenConstraint } from "../kernels/space.ts";
+import { brokenConstraint, type Config, configKey, type Param, type ParamValue, type Space } from "../kernels/space.ts";
+import type { Results } from "../results/mod.ts";
 import { type Journal, type TaskIdentity, taskKey } from "./journal.ts";
 
 /** Tasks that teach, and configs of each. */
@@ -39,6 +39,20 @@ export async function lessons(
   const ranked = [...(teachers[0] ?? []), ...given, ...teachers.slice(1).flat()];
   const fitting = ranked.map((config) => fitted(space, config)).filter((config) => config !== undefined);
   return [...new Map(fitting.map((config) => [configKey(config), config])).values()];
+}
+
+/** The configs of a results file, those of the nearest SM counts and context lengths first. */
+export function configsOf({ configs }: Pick<Results, "configs">, smCount: number, contextLen: number): Config[] {
+  return Object.entries(configs)
+    .flatMap(([sms, byContext]) =>
+      Object.entries(byContext).map(([context, config]) => ({
+        config,
+        distance: doublings(Number(sms), smCount) + doublings(Number(context), contextLen),
+      }))
+    )
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, LESSONS)
+    .map(({ config }) => config);
 }
 
 /** Doublings between two tasks' sizes, and more for another device. */

@@ -3,7 +3,7 @@ import type { Space } from "../kernels/space.ts";
 import { type CandidateRow, Journal, type TaskIdentity, taskKey } from "./journal.ts";
 import { inFolder } from "./testing/command.ts";
 import { CANDIDATES, IDENTITY } from "./testing/journal_rows.ts";
-import { fitted, lessons } from "./transfer.ts";
+import { configsOf, fitted, lessons } from "./transfer.ts";
 
 const param = (name: string, values: (number | string)[]) => ({ name, values, what: name, recompiles: true });
 const SPACE: Space = {
@@ -44,6 +44,12 @@ Deno.test(
     ]);
   }),
 );
+
+Deno.test("configsOf() gives a results file's configs, those of the nearest sizes first", () => {
+  const at = (max_kv_splits: number) => ({ max_kv_splits });
+  const configs = { 132: { 1024: at(1), 4096: at(2) }, 66: { 4096: at(3) }, 8: { 4096: at(4), 512: at(5) } };
+  deepStrictEqual(configsOf({ configs }, 120, 4000), [2, 3, 1, 4].map(at));
+});
 
 Deno.test("fitted() takes the nearest values of the space, and nothing that the space does not admit", () => {
   strictEqual(fitted(SPACE, { tile: 64, splits: 64 }), undefined);

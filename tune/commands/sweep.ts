@@ -88,6 +88,7 @@ export function sweepCommand(backends: Backends) {
         DEFAULT_STRATEGY,
       ),
     )
+    .option("--start-from <file>", "a results file, perhaps another device's, whose configs are tried first")
     .option("--seed <n>", "seed of inputs and strategy", wholeNumber(0, 2 ** 31 - 1), 1)
     .option("--warm-cache", "time with the KV cache in the device's caches, unlike serving")
     .option("--max-workspace <size>", "scratch memory of a config at most, as in 512MB", parseSize)
@@ -133,6 +134,7 @@ export function sweepCommand(backends: Backends) {
         ...(options.maxEvaluations !== undefined && { maxEvaluations: options.maxEvaluations }),
         ...(options.maxCompiles !== undefined && { maxCompiles: options.maxCompiles }),
         strategy: options.strategy as StrategyName,
+        ...(options.startFrom !== undefined && { startFrom: callerPath(options.startFrom) }),
         seed: options.seed,
         coldCache: !options.warmCache,
         ...(options.maxWorkspace !== undefined && { maxWorkspaceBytes: options.maxWorkspace }),

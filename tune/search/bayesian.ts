@@ -20,8 +20,9 @@ import { type Observation, Surrogate } from "./surrogate/surrogate.ts";
 const START = 15;
 const GUESSED = 32;
 
-/** A new fit comes when the observations have grown by this factor. */
+/** A new fit comes when the observations have grown by this factor, or by so many. */
 const GROWTH = 1.2;
+const MOST_GROWTH = 64;
 
 /** Observations that the process holds at the most: half the best, half the latest. */
 const HELD = 256;
@@ -90,7 +91,7 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   };
 
   const choose = (): Point | undefined => {
-    if (fittedAt === undefined || known.size >= fittedAt * GROWTH) fit();
+    if (fittedAt === undefined || known.size >= Math.min(fittedAt * GROWTH, fittedAt + MOST_GROWTH)) fit();
     surrogate.settle();
     const promise = (c: number) => HOPE * surrogate.deviation(c) - surrogate.mean(c);
     const promises: number[] = [];
