@@ -1,11 +1,11 @@
 /** `tune patch`: how a server that is installed is brought to launch what was tuned. */
 import { Command } from "@commander-js/extra-typings";
-import { DEFAULT_PYTHON } from "../../kernels/devices/triton/python.ts";
 import { SERVERS } from "../../kernels/mla_decode/triton/installed.ts";
 import { lookup, parseResults } from "../../results/mod.ts";
+import { pythonCommand } from "../backends.ts";
 import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { workerEnvironment } from "../worker/host.ts";
-import { callerPath, callerPython, parseContexts, wholeNumber } from "./options.ts";
+import { callerPath, parseContexts, wholeNumber } from "./options.ts";
 
 /** The server's own flag for the most splits of a request; vLLM has none. */
 const SPLITS_FLAG: Readonly<Record<string, string>> = { sglang: "--triton-attention-num-kv-splits" };
@@ -30,7 +30,7 @@ export function patchCommand() {
       (text) => parseContexts(text)[0],
     )
     .option("--sm-count <n>", "multiprocessors (default: the most that were tuned)", wholeNumber(1, 9999))
-    .option("--python <path>", "the server's Python (default: KVTUNE_PYTHON, or python3)", callerPython)
+    .option("--python <path>", "the server's Python (default: KVTUNE_PYTHON, or python3)")
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async (path, { context, smCount, python, json }) => {
       const results = readResults(path);
@@ -45,7 +45,7 @@ export function patchCommand() {
       const tuned = results.configs[sm] ?? Object.values(results.configs)[0];
       const contextLen = context ?? Math.max(...Object.keys(tuned).map(Number));
       const { match, config } = lookup(results, { smCount: sm, contextLen });
-      const patch = await patchOf(python ?? (Deno.env.get("KVTUNE_PYTHON") || DEFAULT_PYTHON), server, config);
+      const patch = await patchOf(pythonCommand(python), server, config);
       const flag = SPLITS_FLAG[server];
       const flags = flag ? [`${flag} ${config.max_kv_splits}`] : [];
       if (json) console.log(JSON.stringify({ server, match, config, flags, ...patch }, null, 2));
