@@ -1,7 +1,8 @@
 /**
  * kvtune: tuned configs for MLA decode attention from an FP8 KV cache, and what goes with them.
  *
- * Import it from a URL; it needs no import map, no dependency, and no permission but net in {@linkcode loadResults}.
+ * Import it from a URL; it needs no import map, no dependency, and no permission but net in {@linkcode findResults},
+ * {@linkcode loadResults} and {@linkcode loadIndex}.
  *
  * @example Look up the config for a GPU and a context length
  * ```ts
@@ -41,18 +42,42 @@
  */
 export { decodeE4M3, decodeE4M3Array, E4M3_MAX, encodeE4M3, encodeE4M3Array } from "./kernels/fp8.ts";
 export { kvSplitsCap, type KvSplitsQuery, numKvSplits } from "./kernels/mla_decode/kv_splits.ts";
+export type {
+  ChoiceDomain,
+  ConfigIn,
+  IntegerDomain,
+  ParamDomain,
+  ParamDomains,
+  ShapeDomain,
+  ValueIn,
+} from "./kernels/param_domain.ts";
+export { KERNEL_PARAMS } from "./kernels/params.ts";
+export { findResults, type FoundResults } from "./results/find.ts";
 export { type LoadOptions, loadResults } from "./results/load.ts";
-export { type Lookup, lookup, type LookupQuery, type ResultsTable } from "./results/lookup.ts";
+export {
+  type Confidence,
+  type FormulaLookup,
+  type Lookup,
+  lookup,
+  type LookupQuery,
+  type MeasuredLookup,
+  type ResultsTable,
+} from "./results/lookup.ts";
 export { parseResults } from "./results/parse.ts";
 export { deviceSlug, type ResultsKey, resultsPath } from "./results/paths.ts";
+export { type IndexEntry, loadIndex, parseIndex, type RegistryIndex } from "./results/registry.ts";
 export {
+  type BackendName,
   type BySize,
   type Config,
+  type ConfigFor,
   type DeviceFields,
   type Evidence,
+  type KernelName,
   type ParamValue,
   type ProblemFields,
   type Results,
+  type ResultsFor,
   SCHEMA_VERSION,
   type Size,
 } from "./results/types.ts";

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Config, parseResults, type Results, resultsPath, type Size } from "./mod.ts";
-import { sizesOf, stringifyResults } from "./results/mod.ts";
+import { resultsFiles, sizesOf, stringifyResults } from "./results/mod.ts";
 import { sampleResults } from "./results/testing/samples.ts";
 import { serveFile, serving } from "./results/testing/serve.ts";
 
@@ -17,29 +17,13 @@ interface Published {
 }
 
 async function published(): Promise<Published> {
-  const folder = fileURLToPath(new URL("results/mla_decode", ROOT));
-  for (const file of (await jsonFiles(folder)).sort()) {
-    const text = await Deno.readTextFile(file);
+  for (const path of await resultsFiles(fileURLToPath(new URL("results", ROOT)))) {
+    const text = await Deno.readTextFile(new URL(`results/${path}`, ROOT));
     const results = parseResults(text);
-    const path = relative(fileURLToPath(ROOT), file).replaceAll("\\", "/");
-    if (sizesOf(results.configs).length > 0) return { path, text, results };
+    if (sizesOf(results.configs).length > 0) return { path: `results/${path}`, text, results };
   }
   const results = sampleResults();
   return { path: `results/${resultsPath(results)}`, text: stringifyResults(results), results };
-}
-
-async function jsonFiles(folder: string): Promise<string[]> {
-  const files: string[] = [];
-  try {
-    for await (const { name, isDirectory } of Deno.readDir(folder)) {
-      const path = join(folder, name);
-      if (isDirectory) files.push(...await jsonFiles(path));
-      else if (name.endsWith(".json")) files.push(path);
-    }
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  return files;
 }
 
 /** What a consumer's program saw and said. */

@@ -42,6 +42,11 @@ export interface Implementation<P> {
   workspaceBytes(problem: P, config: Config, device: DeviceInfo): number;
   /** The program of `config`: sources, buffers and launches, ready for the device. */
   program(problem: P, config: Config, device: DeviceInfo): Program;
+  /**
+   * A guess of the config's time in µs, from bytes, operations, waves and launches: what a search begins with. Only the
+   * ratios between configs of one problem matter, and they need not be right.
+   */
+  estimateUs?(problem: P, config: Config, device: DeviceInfo): number;
   /** The sources that make a result stale when they change. */
   readonly sources: readonly string[];
 }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
+import { sha256 } from "../kernels/sha256.ts";
 import { loadResults, stringifyResults } from "./mod.ts";
 import { sampleResults } from "./testing/samples.ts";
 import { serving } from "./testing/serve.ts";
@@ -18,6 +19,19 @@ Deno.test("loadResults() reads what a server, a file and a data URL give", async
   } finally {
     await Deno.remove(file);
   }
+});
+
+Deno.test("loadResults() takes a body with the expected hash and no other", async () => {
+  await using server = serving(() => new Response(BODY));
+  const hash = await sha256(BODY);
+  assert.deepEqual(await loadResults(server.url, { sha256: hash }), sampleResults());
+  await assert.rejects(loadResults(server.url, { sha256: "0".repeat(64) }), {
+    message: `Cannot load results from ${server.url}: its SHA-256 is ${hash}, expected ${"0".repeat(64)}`,
+  });
+  await assert.rejects(
+    loadResults(server.url, { sha256: "abc" }),
+    /the option sha256 is "abc", expected 64 hex digits/,
+  );
 });
 
 Deno.test("loadResults() names the URL and the status", async () => {

@@ -16,6 +16,8 @@ Deno.test("lookup() answers exact for a measured size, with the table's own conf
     match: "exact",
     config: SAMPLE_CONFIG,
     from: { smCount: 66, contextLen: 1024 },
+    distance: 0,
+    confidence: "high",
     filled: [],
   });
 });
@@ -39,6 +41,43 @@ Deno.test("lookup() prefers fewer SMs and shorter lengths among sizes equally ne
   assert.deepEqual(lookup(table, { smCount: 128, contextLen: 2048 }).from, { smCount: 64, contextLen: 1024 });
 });
 
+const CAPS = {
+  configs: {
+    "66": { "1024": { BLOCK_N: 64, num_stages: 3, max_kv_splits: 16 } },
+    "132": {
+      "1024": { BLOCK_N: 64, num_stages: 3, max_kv_splits: 32 },
+      "4096": { BLOCK_N: 64, num_stages: 3, max_kv_splits: 128 },
+      "8192": { BLOCK_N: 32, num_stages: 3, max_kv_splits: 128 },
+    },
+  },
+};
+
+Deno.test("lookup() interpolates the cap between context lengths that agree on the rest, and says between which", () => {
+  const { match, config, between, confidence } = lookup(CAPS, { smCount: 132, contextLen: 2048 });
+  assert.equal(match, "nearest");
+  assert.deepEqual(config, { BLOCK_N: 64, num_stages: 3, max_kv_splits: 64 });
+  assert.deepEqual(between, [{ smCount: 132, contextLen: 1024 }, { smCount: 132, contextLen: 4096 }]);
+  assert.equal(confidence, "high");
+});
+
+Deno.test("lookup() interpolates the cap between SM counts where the context length was measured on both", () => {
+  const { config, between } = lookup(CAPS, { smCount: 93, contextLen: 1024 });
+  assert.equal(config.max_kv_splits, 23); // 16 · 2 ^ log₂(93 / 66)
+  assert.deepEqual(between, [{ smCount: 66, contextLen: 1024 }, { smCount: 132, contextLen: 1024 }]);
+});
+
+Deno.test("lookup() takes the nearest config whole where its neighbour differs in more than the cap, or there is none", () => {
+  const { config, between, confidence } = lookup(CAPS, { smCount: 132, contextLen: 6000 });
+  assert.deepEqual([config, between, confidence], [CAPS.configs["132"]["8192"], undefined, "medium"]);
+  const beyond = lookup(CAPS, { smCount: 132, contextLen: 65536 });
+  assert.deepEqual([beyond.config, beyond.distance, beyond.confidence], [CAPS.configs["132"]["8192"], 3, "low"]);
+});
+
+Deno.test("lookup() without an SM count anywhere goes by the context length alone", () => {
+  const { from, between } = lookup(CAPS, { contextLen: 4096 });
+  assert.deepEqual([from, between], [{ smCount: 132, contextLen: 4096 }, undefined]);
+});
+
 Deno.test("lookup() takes the SM count of the table's device where none is given", () => {
   assert.deepEqual(lookup(TABLE, { contextLen: 1024 }).from, { smCount: 132, contextLen: 1024 });
   assert.equal(lookup({ configs: TABLE.configs }, { contextLen: 8192 }).from?.smCount, 132);
@@ -49,6 +88,7 @@ Deno.test("lookup() answers with the served formula where the table is empty", (
   assert.deepEqual(lookup(empty, { smCount: 132, contextLen: 32768 }), {
     match: "formula",
     config: { BLOCK_N: 32, num_stages: 2, max_kv_splits: 256 },
+    confidence: "low",
     filled: ["BLOCK_N", "num_stages", "max_kv_splits"],
   });
   assert.equal(lookup(empty, { contextLen: 32768 }).config.max_kv_splits, 8);
@@ -83,7 +123,7 @@ Deno.test("lookup() is exact if and only if the size is there, and otherwise tak
   const distance = (a: Size, b: Size) =>
     Math.log2(a.smCount / b.smCount) ** 2 + Math.log2(a.contextLen / Math.max(b.contextLen, 1)) ** 2;
   fc.assert(fc.property(anyResults, anySize, (table: ResultsTable, query) => {
-    const { match, from, config, filled } = lookup(table, query);
+    const { match, from, between, config, filled } = lookup(table, query);
     const sizes = sizesOf(table.configs);
     const there = sizes.some((size) => size.smCount === query.smCount && size.contextLen === query.contextLen);
     assert.equal(match, there ? "exact" : sizes.length > 0 ? "nearest" : "formula");
@@ -92,7 +132,13 @@ Deno.test("lookup() is exact if and only if the size is there, and otherwise tak
     const least = Math.min(...sizes.map((size) => distance(size, query)));
     assert.ok(Math.abs(distance(from, query) - least) < 1e-9);
     const measured = table.configs[from.smCount][from.contextLen];
-    assert.deepEqual(config, { ...config, ...measured });
+    if (between === undefined) assert.deepEqual(config, { ...config, ...measured });
+    else {
+      const caps = between.map((size) => table.configs[size.smCount][size.contextLen].max_kv_splits as number);
+      const cap = config.max_kv_splits as number;
+      assert.ok(Math.min(...caps) <= cap && cap <= Math.max(...caps), `${cap} between ${caps}`);
+      assert.deepEqual({ ...config, max_kv_splits: 0 }, { ...config, ...measured, max_kv_splits: 0 });
+    }
     assert.deepEqual(filled.filter((name) => Object.hasOwn(measured, name)), []);
   }));
 });

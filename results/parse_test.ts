@@ -29,6 +29,13 @@ const WRONG_VALUES: [string, unknown, RegExp][] = [
   ["an unknown field", changed(["config"], {}), /the file has the unknown field "config", expected \$schema, schema/],
   ["a kernel that is a path", changed(["kernel"], "../x"), /kernel is "..\/x", expected a name matching/],
   ["an empty device name", changed(["device", "name"], " "), /device.name is " ", expected a name/],
+  [
+    "an escape sequence in a name",
+    changed(["device", "name"], "\u001b]0;x\u0007"),
+    /device.name is "\\u001b]0;x\\u0007", expected text without control characters/,
+  ],
+  ["a line end in a parameter", changed([...CONFIG, "note"], "a\nb"), /note is "a\\nb", expected text without control/],
+  ["a line end in a warning", changed([...EVIDENCE, "warnings"], ["a\nb"]), /warnings\[0\] is "a\\nb", expected text/],
   ["a fraction of an SM", changed(["device", "smCount"], 1.5), /device.smCount is 1.5, expected an integer from 1/],
   ["an unknown device field", changed(["device", "sms"], 1), /device has the unknown field "sms", expected name, arch/],
   ["a nested problem", changed(["problem", "heads"], [16]), /problem.heads is \[16\], expected a number, text or bool/],
@@ -93,6 +100,21 @@ const WRONG_RELATIONS: [string, unknown, RegExp][] = [
     "an interval upside down",
     changed([...EVIDENCE, "interval"], [3, 2]),
     /interval is \[3,2\], expected \[low, high\]/,
+  ],
+  [
+    "a tile that the kernel never has",
+    changed([...CONFIG, "BLOCK_N"], 33),
+    /configs\["132"\]\["1024"\].BLOCK_N is 33, expected a multiple of 8 from 8 to 1024, as BLOCK_N of mla_decode on cuda/,
+  ],
+  [
+    "a text for a boolean parameter",
+    changed([...EVIDENCE, "baselineConfig"], { pdl: "yes" }),
+    /evidence\["132"\]\["1024"\].baselineConfig.pdl is "yes", expected true or false/,
+  ],
+  [
+    "a parameter of another backend",
+    changed([...CONFIG, "qk_tile"], "4x4"),
+    /\["1024"\] has the unknown parameter "qk_tile", expected those of mla_decode on cuda: BLOCK_N, num_stages/,
   ],
   ["a 13th month", changed([...EVIDENCE, "date"], "2026-13-22T00:00:00Z"), /expected an ISO 8601 time that exists/],
 ];

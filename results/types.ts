@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { ConfigIn, ParamDomains } from "../kernels/param_domain.ts";
+import type { KERNEL_PARAMS } from "../kernels/params.ts";
 import type { Config, ParamValue } from "../kernels/space.ts";
 
 export type { Config, ParamValue };
@@ -33,7 +35,7 @@ export type ProblemFields = Readonly<Record<string, ParamValue>>;
 export type BySize<T> = Readonly<Record<string, Readonly<Record<string, T>>>>;
 
 /** What supports the choice of one config. */
-export interface Evidence {
+export interface Evidence<C extends Config = Config> {
   /** Median time of a run, µs. */
   readonly us: number;
   /** 95 % interval of `us`: [low, high], µs. */
@@ -43,7 +45,7 @@ export interface Evidence {
   /** Median time of the baseline, µs. */
   readonly baselineUs: number;
   /** What the user would have had without tuning. */
-  readonly baselineConfig: Config;
+  readonly baselineConfig: C;
   /** Baseline time over this time. */
   readonly speedup: number;
   /** 95 % interval of `speedup`: [low, high]. */
@@ -78,6 +80,10 @@ export interface Evidence {
   readonly date: string;
   /** The command that measures it again. */
   readonly command: string;
+  /** The largest difference between two entries of the baseline itself (A/A) that its 95 % interval leaves open, a share. */
+  readonly noiseFloor?: number;
+  /** Seed of the inputs. */
+  readonly seed?: number;
   /** What the device said of itself just after the samples, by name with its unit: `smClockMhz`, `powerW`, … */
   readonly readings?: Readonly<Record<string, number | string>>;
   /** Reasons to doubt the times, one line each: a busy or throttling device. Absent where there were none. */
@@ -85,7 +91,7 @@ export interface Evidence {
 }
 
 /** A results file. `configs` and `evidence` have the same sizes. */
-export interface Results {
+export interface Results<C extends Config = Config> {
   /** Where the JSON Schema is, relative to the file: for editors. The writer sets it. */
   readonly $schema?: string;
   /** Readers refuse a version that they do not know. */
@@ -99,10 +105,36 @@ export interface Results {
   /** What was given. */
   readonly problem: ProblemFields;
   /** The best config by SM count and context length. */
-  readonly configs: BySize<Config>;
+  readonly configs: BySize<C>;
   /** What supports each config, by SM count and context length. */
-  readonly evidence: BySize<Evidence>;
+  readonly evidence: BySize<Evidence<C>>;
 }
+
+/** Kernels whose configs have a type. */
+export type KernelName = keyof typeof KERNEL_PARAMS;
+
+/** Backends that a kernel's configs have a type for. */
+export type BackendName<K extends KernelName = KernelName> = keyof typeof KERNEL_PARAMS[K] & string;
+
+/** A config of a kernel on a backend, parameter by parameter. */
+export type ConfigFor<K extends KernelName, B extends BackendName<K>> = ConfigIn<
+  Extract<typeof KERNEL_PARAMS[K][B], ParamDomains>
+>;
+
+/**
+ * A results file of a kernel on a backend, fully typed.
+ *
+ * @example
+ * ```ts
+ * import type { ResultsFor } from "./types.ts";
+ *
+ * type Table = ResultsFor<"mla_decode", "cuda">;
+ * const path: Table["configs"][string][string]["path"] = "few_heads";
+ * ```
+ */
+export type ResultsFor<K extends KernelName, B extends BackendName<K>> =
+  & Results<ConfigFor<K, B>>
+  & { readonly kernel: K; readonly backend: B };
 
 /** One size of a results file. */
 export interface Size {

@@ -4,11 +4,13 @@
  * @module
  */
 import { dirname, join } from "node:path";
+import { lockFolder, replaceFile } from "./files.ts";
 import { type MergedEntry, mergeResults } from "./merge.ts";
 import { parseResults } from "./parse.ts";
 import { resultsPath, SCHEMA_REFERENCE } from "./paths.ts";
 import { stringifyResults } from "./stringify.ts";
 import type { Results } from "./types.ts";
+import { refreshIndexes } from "./write_index.ts";
 
 /** What a write did. Every fresh entry is in one of the three lists. */
 export interface Written {
@@ -27,7 +29,7 @@ export interface Written {
  *
  * The text goes to a temporary file in the same folder, to the disk, and then into place by a rename: a reader sees the
  * old file or the new one. Writers lock the folder, so that none undoes another's merge. Needs read and write permission
- * for `dir`.
+ * for `dir`. Where the folder is a registry, its indexes follow.
  *
  * @throws {TypeError | RangeError} Where `fresh` is not what {@linkcode parseResults} accepts; nothing is written.
  * @throws {Error} Where the folder can't be written, or the file there is not a results file of the same kernel,
@@ -51,6 +53,7 @@ export async function writeResults(dir: string, fresh: Results): Promise<Written
   } catch (error) {
     throw unwritable(folder, error);
   }
+  await refreshIndexes(dir, resultsPath(checked));
   return { path, ...changes };
 }
 
@@ -77,36 +80,6 @@ async function readExisting(path: string): Promise<Results | undefined> {
       cause: error,
     });
   }
-}
-
-async function replaceFile(path: string, text: string): Promise<void> {
-  const temporary = `${path}.${crypto.randomUUID()}.tmp`;
-  try {
-    {
-      using file = await Deno.open(temporary, { write: true, createNew: true });
-      const bytes = new TextEncoder().encode(text);
-      for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
-      await file.sync();
-    }
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await Deno.remove(temporary).catch(() => {}); // it may not exist; the first error is the one that counts
-    throw error;
-  }
-}
-
-/** Holds an exclusive lock until disposed. The system drops it where the process dies, so that none goes stale. */
-async function lockFolder(path: string): Promise<{ folder: Deno.FsFile | undefined } & Disposable> {
-  let folder: Deno.FsFile | undefined;
-  try {
-    folder = await Deno.open(path, { read: true });
-    await folder.lock(true);
-  } catch {
-    // Windows opens no folders: there, two writers at once can lose an entry, but never a whole file.
-    folder?.close();
-    folder = undefined;
-  }
-  return { folder, [Symbol.dispose]: () => folder?.close() };
 }
 
 function unwritable(folder: string, cause: unknown): Error {

@@ -6,11 +6,22 @@
 import { Command } from "@commander-js/extra-typings";
 import { CommanderError } from "commander";
 import { BACKENDS, type Backends } from "./backends.ts";
+import { compareCommand } from "./commands/compare.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { exportCommand } from "./commands/export.ts";
+import { indexCommand } from "./commands/index.ts";
+import { mergeCommand } from "./commands/merge.ts";
 import { patchCommand } from "./commands/patch.ts";
+import { pruneCommand } from "./commands/prune.ts";
+import { replayCommand } from "./commands/replay.ts";
 import { resumeCommand } from "./commands/resume.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { showCommand } from "./commands/show.ts";
+import { signCommand } from "./commands/sign.ts";
 import { sweepCommand } from "./commands/sweep.ts";
+import { verifyCommand } from "./commands/verify.ts";
+import { verifySignatureCommand } from "./commands/verify_signature.ts";
 import { FailureError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
 
@@ -23,8 +34,19 @@ function program(backends: Backends) {
     .addCommand(sweepCommand(backends), { isDefault: true })
     .addCommand(resumeCommand(backends))
     .addCommand(patchCommand())
+    .addCommand(verifyCommand(backends))
+    .addCommand(compareCommand())
     .addCommand(devicesCommand(backends))
-    .addCommand(doctorCommand(backends));
+    .addCommand(doctorCommand(backends))
+    .addCommand(replayCommand())
+    .addCommand(showCommand())
+    .addCommand(exportCommand())
+    .addCommand(mergeCommand())
+    .addCommand(pruneCommand())
+    .addCommand(indexCommand())
+    .addCommand(serveCommand())
+    .addCommand(signCommand())
+    .addCommand(verifySignatureCommand());
   for (const command of [root, ...root.commands] as unknown as Command[]) {
     command.exitOverride().configureOutput({
       // One line: the suggestion joins the error.

@@ -33,6 +33,7 @@ Deno.test(
     const evidence = results.evidence["4"]["256"];
     match(evidence.command, /^deno run tune sweep .*--contexts 256 /);
     ok(evidence.speedupInterval[0] > 1 && evidence.chosen === "tuned");
+    ok(evidence.noiseFloor! < 0.001 && evidence.seed === 1, "the simulated device is quiet");
   }),
 );
 
@@ -73,7 +74,9 @@ Deno.test(
 Deno.test("tune --help lists the commands, tune sweep --help the options", async () => {
   const help = await simulated(["--help"]);
   strictEqual(help.code, 0);
-  for (const command of ["sweep", "resume", "devices", "doctor"]) match(help.stdout, new RegExp(`^  ${command}`, "m"));
+  for (const command of ["sweep", "resume", "verify", "compare", "devices", "doctor"]) {
+    match(help.stdout, new RegExp(`^  ${command}`, "m"));
+  }
   const { stdout } = await simulated(["sweep", "--help"]);
   for (
     const option of [
@@ -111,7 +114,11 @@ const BAD_INPUT: [name: string, args: (folder: string) => string[], message: Reg
   ],
   ["too many heads", () => ["sweep", "--heads", "129"], /"129" is out of range, expected a whole number from 1 to 128/],
   ["an unknown backend", () => ["sweep", "--backend", "metal"], /'metal' is invalid.*Allowed choices are webgpu/],
-  ["an unknown strategy", () => ["sweep", "--strategy", "best"], /Allowed choices are exhaustive, random/],
+  [
+    "an unknown strategy",
+    () => ["sweep", "--strategy", "best"],
+    /Allowed choices are bayesian, genetic, random, exhaustive/,
+  ],
   ["a narrowing that is none", () => ["sweep", "--only", "BLOCK_N"], /"BLOCK_N" narrows nothing, expected for example/],
   [
     "a value that the space has not",

@@ -148,6 +148,12 @@ export class Journal implements Disposable {
     return Number(row.ms) / 1000;
   }
 
+  /** Every task, in the order of their keys. */
+  tasks(): { readonly key: string; readonly identity: TaskIdentity }[] {
+    return this.#db.prepare("SELECT * FROM task ORDER BY key").all()
+      .map((row) => ({ key: String(row.key), identity: JSON.parse(String(row.identity)) as TaskIdentity }));
+  }
+
   /** Every candidate of a task that has a row, by config key. */
   candidates(task: string): Map<string, CandidateRow> {
     const rows = this.#db.prepare("SELECT * FROM candidate WHERE task = ? ORDER BY at").all(task);

@@ -20,6 +20,9 @@ export interface SweepSettings {
   readonly problem: Readonly<Record<string, unknown>>;
   readonly contexts: readonly number[];
   readonly budgetSeconds: number;
+  /** Candidates and compiles of the whole sweep at the most. */
+  readonly maxEvaluations?: number;
+  readonly maxCompiles?: number;
   readonly strategy: StrategyName;
   readonly seed: number;
   readonly coldCache: boolean;
@@ -40,6 +43,8 @@ const schema: z.ZodType<SweepSettings> = z.strictObject({
   problem: z.record(z.string(), z.unknown()),
   contexts: z.array(z.int().min(1)).min(1),
   budgetSeconds: z.number().positive(),
+  maxEvaluations: z.int().min(1).optional(),
+  maxCompiles: z.int().min(1).optional(),
   strategy: z.enum(Object.keys(STRATEGIES) as [StrategyName, ...StrategyName[]]),
   seed: z.int().min(0),
   coldCache: z.boolean(),

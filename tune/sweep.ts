@@ -10,6 +10,7 @@ import { sha256 } from "../kernels/sha256.ts";
 import { narrow } from "../kernels/space.ts";
 import { type Results, writeResults } from "../results/mod.ts";
 import type { Backends } from "./backends.ts";
+import { Budget, taskMs } from "./budget.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
 import { FailureError, firstLine, UsageError } from "./errors.ts";
 import type { Journal, TaskIdentity } from "./journal.ts";
@@ -17,7 +18,8 @@ import { toResults } from "./report/results.ts";
 import { STRATEGIES } from "./search/strategies.ts";
 import type { SweepSettings } from "./settings.ts";
 import { runTask, type TaskProgress, type TaskReport } from "./task.ts";
-import type { OpenRequest } from "./worker/protocol.ts";
+import { lessons } from "./transfer.ts";
+import type { OpenReply, OpenRequest } from "./worker/protocol.ts";
 import { WorkerFailure } from "./worker/host.ts";
 
 /** The share of a task's time that its final race gets. */
@@ -94,14 +96,15 @@ export async function sweep(
   const slot = new WorkerSlot(backends[settings.backend]);
   const stop = () => slot.kill();
   signal.addEventListener("abort", stop);
+  const budget = new Budget({ evaluations: settings.maxEvaluations, compiles: settings.maxCompiles });
   const rows: SweepRow[] = [];
   let path: string | undefined;
-  let opened: { device: DeviceInfo; clock: Clock } | undefined;
+  let opened: OpenReply | undefined;
   try {
     for (const [index, task] of tasks.entries()) {
       if (signal.aborted) break;
       const now = performance.now();
-      const share = Math.max(0, deadline - now) / (tasks.length - index);
+      const share = taskMs(index, tasks.length, deadline - now);
       const request: OpenRequest = {
         op: "open",
         device: settings.device,
@@ -119,6 +122,7 @@ export async function sweep(
         const row = await runOne(kernel, settings, task, opened, {
           workbench,
           journal,
+          budget,
           signal,
           searchUntil: now + share * (1 - RACE_SHARE),
           raceUntil: now + share,
@@ -142,7 +146,8 @@ export async function sweep(
   }
   if (!opened) throw new FailureError("Cannot sweep: stopped before the device was open");
   return {
-    ...opened,
+    device: opened.device,
+    clock: opened.clock,
     rows,
     ...(path !== undefined && { path }),
     stopped: signal.aborted,
@@ -172,10 +177,11 @@ async function runOne(
   kernel: Kernel<unknown>,
   settings: SweepSettings,
   task: PlannedTask,
-  { device, clock }: { device: DeviceInfo; clock: Clock },
+  { device, clock, ahead = 0 }: OpenReply,
   run: {
     workbench: Workbench;
     journal: Journal;
+    budget: Budget;
     signal: AbortSignal;
     searchUntil: number;
     raceUntil: number;
@@ -203,6 +209,8 @@ async function runOne(
     device,
     identity,
     space,
+    lessons: await lessons(run.journal, identity, space),
+    ahead,
     strategy: STRATEGIES[settings.strategy],
     seed: settings.seed,
     coldCache: settings.coldCache,
@@ -225,6 +233,6 @@ async function runOne(
 }
 
 /** One hash for all sources of an implementation, whatever their order in the list. */
-function sourceHash(sources: readonly string[]): Promise<string> {
+export function sourceHash(sources: readonly string[]): Promise<string> {
   return sha256([...sources].sort().join("\0"));
 }

@@ -4,14 +4,14 @@
  * @module
  */
 import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
-import { type CandidateContext, failedRow, measureCandidate, SAMPLE_US, tryBaseline } from "./candidate.ts";
+import { Budget, Settled } from "./budget.ts";
+import { type CandidateContext, failedRow, measureCandidate, retried, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
 import { taskKey } from "./journal.ts";
+import { finalistsOf } from "./measure/finalists.ts";
 import { race, type Verdict } from "./measure/race.ts";
-import type { StrategyFactory } from "./search/strategy.ts";
-
-/** Candidates that race for the verdict. */
-const FINALISTS = 4;
+import { Effort } from "./effort.ts";
+import type { Hints, StrategyFactory } from "./search/strategy.ts";
 
 /** What a task works with. */
 export interface TaskContext extends CandidateContext {
@@ -20,6 +20,12 @@ export interface TaskContext extends CandidateContext {
   readonly strategy: StrategyFactory;
   readonly space: Space;
   readonly seed: number;
+  /** Configs that were good elsewhere, the most promising first. */
+  readonly lessons?: readonly Config[];
+  /** Candidates that may compile while one is measured; none where absent. */
+  readonly ahead?: number;
+  /** Evaluations and compiles that the sweep has left; unbounded where absent. */
+  readonly budget?: Budget;
   /** When the search ends and when the race must end, in ms of `performance.now()`. */
   readonly searchUntil: number;
   readonly raceUntil: number;
@@ -57,10 +63,7 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const exhausted = await search(context, key, baseline, rows);
   context.signal.throwIfAborted();
 
-  const finalists = [...rows.values()]
-    .filter((row) => row.cost !== undefined && configKey(row.config) !== configKey(baseline))
-    .sort((a, b) => a.cost! - b.cost!)
-    .slice(0, FINALISTS);
+  const finalists = finalistsOf([...rows.values()].filter((row) => configKey(row.config) !== configKey(baseline)));
   const known = journal.verdict(key) as { rows: number; verdict: Verdict } | undefined;
   if (known?.rows === rows.size) return { verdict: known.verdict, candidates: rows, exhausted };
 
@@ -68,8 +71,11 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const verdict = await race({
     baseline: { config: baseline, ...tested, workspaceBytes: implementation.workspaceBytes(problem, baseline, device) },
     finalists,
-    time: (configs, rounds) =>
-      context.workbench.time(configs, { samples: rounds, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache }),
+    time: (configs, samples) =>
+      retried(() =>
+        context.workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache })
+      ),
+    check: async (config) => (await retried(() => context.workbench.try(config))).check,
     until: context.raceUntil,
     signal: context.signal,
   });
@@ -78,35 +84,59 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   return { verdict, candidates: rows, exhausted };
 }
 
-/** Asks the strategy until it has no more, time is up or the sweep is stopped. True where it has no more. */
+/** Asks the strategy until it has no more, the budget is spent or the sweep is stopped. True where it has no more. */
 async function search(
   context: TaskContext,
   key: string,
   baseline: Config,
   rows: Map<string, CandidateRow>,
 ): Promise<boolean> {
-  const { journal, identity, space, signal } = context;
-  const strategy = context.strategy(space, context.seed);
+  const { journal, identity, space, signal, workbench, ahead = 0, budget = new Budget() } = context;
+  const effort = effortOf(context);
+  const strategy = context.strategy(space, context.seed, hintsOf(context, effort));
+  for (const { config, cost } of rows.values()) strategy.tell({ config, cost });
+  const settled = new Settled();
+  const queue: { readonly config: Config; readonly fresh: boolean; readonly compiles: number }[] = [];
   while (!signal.aborted) {
-    const config = strategy.ask();
-    if (!config) return true;
-    const configName = configKey(config);
-    let row = rows.get(configName);
-    if (!row) {
-      if (performance.now() > context.searchUntil) return false;
-      const broken = brokenConstraint(space, config);
-      row = broken
-        ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
-        : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
-      if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
-      journal.addCandidate(key, identity, row);
-      rows.set(configName, row);
+    const asked: Config[] = [];
+    while (queue.length <= ahead) {
+      const config = strategy.ask();
+      if (!config) break;
+      asked.push(config);
+      queue.push({ config, fresh: effort.of(config) > 1, compiles: effort.compile(config) });
     }
+    const next = queue.shift();
+    if (!next) return true;
+    if (performance.now() > context.searchUntil || budget.spent || settled.after(strategy.gain)) return false;
+    if (ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
+    const { config, fresh, compiles } = next;
+    const broken = brokenConstraint(space, config);
+    const row = broken
+      ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
+      : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
+    if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
+    budget.note(compiles);
+    effort.spent(row.spentMs, fresh);
+    journal.addCandidate(key, identity, row);
+    rows.set(configKey(config), row);
     strategy.tell({ config, cost: row.cost });
     const left = strategy.total === undefined ? undefined : Math.max(0, strategy.total - rows.size);
     context.onProgress({ stage: "search", done: rows.size, left, best: bestOf(rows), last: row });
   }
   return false;
+}
+
+function effortOf({ space, implementation, problem, device }: TaskContext): Effort {
+  return new Effort(space, (config) => implementation.program(problem, config, device));
+}
+
+function hintsOf({ lessons, implementation, problem, device }: TaskContext, effort: Effort): Hints {
+  const { estimateUs } = implementation;
+  return {
+    ...(lessons && { configs: lessons }),
+    ...(estimateUs && { model: (config) => estimateUs(problem, config, device) }),
+    effort: (config) => effort.of(config),
+  };
 }
 
 function bestOf(rows: ReadonlyMap<string, CandidateRow>): TaskProgress["best"] {

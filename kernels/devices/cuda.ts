@@ -123,7 +123,10 @@ class OpenCudaDevice implements OpenDevice {
     this.#libraries = new Libraries(this.#context);
     const { isPartition, hasClusters } = this.#context;
     const partition = isPartition ? { smCount: this.#context.smCount, hasClusters } : undefined;
-    this.info = deviceInfo(opened, properties, smResource(opened, index), this.#nvml?.driverVersion, partition);
+    this.info = {
+      ...deviceInfo(opened, properties, smResource(opened, index), this.#nvml?.driverVersion, partition),
+      toolchain: `NVRTC ${compiler().version}`,
+    };
   }
 
   load(inputs: readonly HostTensor[]): Promise<CudaSession> {

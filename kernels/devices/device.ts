@@ -19,6 +19,8 @@ export interface DeviceInfo {
   /** Compute capability as "sm_90", a WebGPU architecture, or "" where unknown. */
   readonly arch: string;
   readonly driver: string;
+  /** What compiles kernels besides the driver, with its version, of a device that is open: "NVRTC 13.0". */
+  readonly toolchain?: string;
   /** Multiprocessors, or the threads of a software adapter. */
   readonly smCount: number;
   /** `driver`: reported; `measured`: from steps in run time; `threads`: a software adapter's; `given`: by the user. */
@@ -109,6 +111,8 @@ export interface BuiltProgram {
 export interface DeviceSession {
   /** Rejects with a {@linkcode BuildError} where the program does not compile or breaks a limit. */
   build(program: Program): Promise<BuiltProgram>;
+  /** Starts to compile a program that will be built soon, where the device compiles several at once. */
+  prepare?(program: Program): void;
   /** µs a run, `samples` for each program, interleaved: program 0, 1, …, 0, 1, … */
   time(programs: readonly BuiltProgram[], options: TimeOptions): Promise<number[][]>;
   destroy(): void;
@@ -142,6 +146,17 @@ export interface DeviceBackend {
 /** A program that cannot be built: the compiler refused it, or it breaks a limit of the device. */
 export class BuildError extends Error {
   override readonly name = "BuildError";
+}
+
+/** A program, or inputs, that the device's memory has no room for. The device lives on. */
+export class MemoryError extends Error {
+  override readonly name = "MemoryError";
+}
+
+/** A device that is gone: only a new process can use it again. */
+export class DeviceLostError extends Error {
+  override readonly name = "DeviceLostError";
+  readonly fatal = true;
 }
 
 /** One kernel launch of a CUDA program. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { DeviceBackend, DeviceInfo, HostTensor, OpenDevice } from "./device.ts";
+import { type DeviceBackend, type DeviceInfo, DeviceLostError, type HostTensor, type OpenDevice } from "./device.ts";
 import { type ArithmeticLoad, createArithmeticLoad, createArithmeticProbe, measureSmCount } from "./webgpu_sm_count.ts";
 import { openSession, type WebGpuContext } from "./webgpu_session.ts";
 import { createPassTimer, type PassTimer, type SpeedProbe } from "./webgpu_timing.ts";
@@ -89,7 +89,9 @@ function openDevice(device: GPUDevice, info: DeviceInfo, timing: Timing | undefi
     timing,
     pipelines: new Map(),
     assertAlive() {
-      if (lost !== undefined) throw new Error(`WebGPU device ${info.index} (${info.name}) was lost: ${lost}`);
+      if (lost !== undefined) {
+        throw new DeviceLostError(`WebGPU device ${info.index} (${info.name}) was lost: ${lost}`);
+      }
     },
   };
   return {

@@ -9,6 +9,7 @@ import {
   type DeviceInfo,
   type DeviceSession,
   type HostTensor,
+  MemoryError,
   type OutputSpec,
   type Program,
   type TimeOptions,
@@ -27,7 +28,7 @@ export interface WebGpuContext {
   readonly timing?: { readonly timer: PassTimer; readonly probe: SpeedProbe };
   /** Compiled pipelines by entry point and source, least recently used first. */
   readonly pipelines: Map<string, GPUComputePipeline>;
-  /** @throws {Error} Where the device was lost. */
+  /** @throws {DeviceLostError} Where the device was lost. */
   assertAlive(): void;
 }
 
@@ -142,9 +143,10 @@ async function build(
         }));
       await device.queue.onSubmittedWorkDone();
     }
-    const errors = [await device.popErrorScope(), await device.popErrorScope()].filter((error) => error !== null);
+    const [memory, invalid] = [await device.popErrorScope(), await device.popErrorScope()];
     context.assertAlive();
-    if (errors.length > 0) throw new BuildError(errors.map((error) => error.message).join("\n"));
+    if (memory) throw new MemoryError(`Cannot build: ${memory.message}`);
+    if (invalid) throw new BuildError(invalid.message);
 
     const record = (encoder: GPUComputePassEncoder, copy: number) =>
       program.passes.forEach((pass, i) => {

@@ -4,6 +4,7 @@
  * - **Clocks.** A GPU that is not busy lowers its clock within seconds: an H200 was seen at a fifth of its speed, steadily,
  *   while it ran 1.5 ms bursts with compiling in between. So a probe, a fixed amount of arithmetic, is timed before
  *   samples are taken, and load is kept up until it runs as fast as it ever did.
+ * - **Warm-up.** Programs then run as they will be sampled until their times are steady.
  * - **No gaps.** All samples of a round are submitted before any is read, so that the device stays busy between them.
  * - **CPU time** of the whole process includes the software adapter's threads, and is far steadier than wall-clock time
  *   on a machine that does other work. Programs are interleaved sample by sample on both.
@@ -12,6 +13,7 @@
  */
 import process from "node:process";
 import type { TimeOptions } from "./device.ts";
+import { isSteady, STEADY_ROUNDS } from "./steady_state.ts";
 
 /** Records dispatches into a compute pass. */
 export type Recorder = (pass: GPUComputePassEncoder) => void;
@@ -27,6 +29,8 @@ const MAX_REPEATS = 2000;
 const SAMPLES_IN_FLIGHT = 64;
 /** Runs that a first estimate of a program's time is taken from. */
 const ESTIMATE_RUNS = 3;
+/** Some devices never settle: then samples show the spread. */
+const MAX_WARM_UP_ROUNDS = 20;
 /** The probe counts as fast within this ratio of its best. */
 const FULL_SPEED = 1.03;
 /** Load before the first samples, and the longest wait for full speed later on (a throttled device never gets there). */
@@ -143,12 +147,23 @@ export async function timeOnDevice(
   // The first pass of a program can be slow for reasons of its own; the second is the estimate.
   const estimates = await timer.time(programs.flatMap((program) => [runs(program, 1), runs(program, ESTIMATE_RUNS)]));
   const repeats = programs.map((_, p) => repeatsFor(sampleUs, estimates[2 * p + 1] / 1000 / ESTIMATE_RUNS));
-  const order = Array.from({ length: samples }, () => programs.map((program, p) => runs(program, repeats[p]))).flat();
-  const times = await timer.time(order);
+  const rounds = (count: number) =>
+    timer.time(Array.from({ length: count }, () => programs.map((program, p) => runs(program, repeats[p]))).flat());
+  const warm: number[] = [];
+  while (warm.length < MAX_WARM_UP_ROUNDS && !isSteady(warm)) {
+    const passes = await rounds(STEADY_ROUNDS);
+    for (let i = 0; i < passes.length; i += programs.length) {
+      warm.push(passes.slice(i, i + programs.length).reduce((sum, ns) => sum + ns, 0));
+    }
+  }
+  const times = await rounds(samples);
   return programs.map((_, p) =>
     Array.from({ length: samples }, (_, i) => times[i * programs.length + p] / 1000 / repeats[p])
   );
 }
+
+/** µs of CPU time of each program's first timed run: runs are long there, and searches ask for few at a time. */
+const cpuRunUs = new WeakMap<Timed, number>();
 
 /** µs of CPU time a run: `samples` for each program, interleaved. */
 export async function timeOnCpu(
@@ -166,8 +181,9 @@ export async function timeOnCpu(
     const { user, system } = process.cpuUsage(before);
     return (user + system) / count;
   };
-  const repeats: number[] = [];
-  for (const program of programs) repeats.push(repeatsFor(sampleUs, await sample(program, 1)));
+  // The first run warms the program up and says how long it is; on a CPU it need not be told again.
+  for (const program of programs) if (!cpuRunUs.has(program)) cpuRunUs.set(program, await sample(program, 1));
+  const repeats = programs.map((program) => repeatsFor(sampleUs, cpuRunUs.get(program)!));
   const times: number[][] = programs.map(() => []);
   for (let i = 0; i < samples; i++) {
     for (const [p, program] of programs.entries()) times[p].push(await sample(program, repeats[p]));

@@ -74,6 +74,8 @@ const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
   clock: fc.constantFrom("device", "cpu"),
   sourceHash: fc.constantFrom("a", "b"),
   toolchain: fc.string({ maxLength: 20 }),
+  noiseFloor: fc.double({ min: 0, max: 0.5, noNaN: true }),
+  seed: fc.nat(),
   readings: fc.dictionary(
     fc.constantFrom("smClockMhz", "powerW", "note"),
     fc.oneof(positive, fc.string({ maxLength: 20 })),

@@ -1,6 +1,7 @@
 /** Readers of option values. Each error names the value and what would be accepted. */
 import { InvalidArgumentError } from "commander";
 import { resolve } from "node:path";
+import { UsageError } from "../errors.ts";
 
 /** Reads `1024,4096,32k`: whole numbers of 1 or more, ascending, each once. */
 export function parseContexts(text: string): number[] {
@@ -69,4 +70,29 @@ export function parseOnly(text: string, earlier: Record<string, string[]> = {}):
 /** A path as the caller means it: tasks run in the project's folder, wherever they are called from. */
 export function callerPath(path: string): string {
   return resolve(Deno.env.get("INIT_CWD") ?? ".", path);
+}
+
+/** The option of commands that work on a folder of results files. */
+export const RESULTS_OPTION = ["--results <dir>", "folder of the results files", "results"] as const;
+
+/** That folder: the project's own unless the caller named one. */
+export function resultsDir(path: string): string {
+  return path === RESULTS_OPTION[2] ? path : callerPath(path);
+}
+
+/**
+ * That folder, where it is there.
+ *
+ * @throws {UsageError} Where it is not.
+ */
+export function existingResultsDir(path: string): string {
+  const dir = resultsDir(path);
+  let isDirectory: boolean;
+  try {
+    ({ isDirectory } = Deno.statSync(dir));
+  } catch {
+    throw new UsageError(`Cannot use --results "${path}": no such folder`);
+  }
+  if (!isDirectory) throw new UsageError(`Cannot use --results "${path}": it is a file, expected a folder`);
+  return dir;
 }

@@ -9,7 +9,7 @@ import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import { progressObserver } from "../report/progress.ts";
 import { sweepJson, sweepText } from "../report/sweep_table.ts";
-import { STRATEGIES, type StrategyName } from "../search/strategies.ts";
+import { DEFAULT_STRATEGY, STRATEGIES, type StrategyName } from "../search/strategies.ts";
 import type { SweepSettings } from "../settings.ts";
 import { sweep } from "../sweep.ts";
 import {
@@ -80,8 +80,12 @@ export function sweepCommand(backends: Backends) {
         .argParser(parseDuration)
         .default(90, "90s"),
     )
+    .option("--max-evaluations <n>", "candidates of the whole sweep at the most", wholeNumber(1, 1e9))
+    .option("--max-compiles <n>", "compiles of the whole sweep at the most", wholeNumber(1, 1e9))
     .addOption(
-      new Option("--strategy <name>", "how configs are chosen").choices(Object.keys(STRATEGIES)).default("random"),
+      new Option("--strategy <name>", "how configs are chosen").choices(Object.keys(STRATEGIES)).default(
+        DEFAULT_STRATEGY,
+      ),
     )
     .option("--seed <n>", "seed of inputs and strategy", wholeNumber(0, 2 ** 31 - 1), 1)
     .option("--warm-cache", "time with the KV cache in the device's caches, unlike serving")
@@ -125,6 +129,8 @@ export function sweepCommand(backends: Backends) {
         },
         contexts: options.contexts ?? (device.software ? CONTEXTS.software : CONTEXTS.hardware),
         budgetSeconds: options.budget,
+        ...(options.maxEvaluations !== undefined && { maxEvaluations: options.maxEvaluations }),
+        ...(options.maxCompiles !== undefined && { maxCompiles: options.maxCompiles }),
         strategy: options.strategy as StrategyName,
         seed: options.seed,
         coldCache: !options.warmCache,
@@ -244,6 +250,8 @@ function commandLine(settings: SweepSettings): string {
     ["--latent", problem.latent],
     ["--rope", problem.rope],
     ["--budget", `${settings.budgetSeconds}s`],
+    ["--max-evaluations", settings.maxEvaluations],
+    ["--max-compiles", settings.maxCompiles],
     ["--strategy", settings.strategy],
     ["--seed", settings.seed],
     ["--max-workspace", settings.maxWorkspaceBytes],

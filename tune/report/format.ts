@@ -33,3 +33,8 @@ export function bytesText(bytes: number): string {
   const unit = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
   return `${digits3(bytes / 1000 ** unit)} ${units[unit]}`;
 }
+
+/** `+1.2 %` or `−3.4 %` from a share. */
+export function percentText(share: number): string {
+  return `${share < 0 ? "−" : "+"}${(100 * Math.abs(share)).toFixed(1)} %`;
+}

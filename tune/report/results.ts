@@ -20,7 +20,7 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
   tflops: number;
 }): Results {
   const [sm, context] = [String(device.smCount), String(kernel.contextLen(problem))];
-  const { config, ties: _, ...measured } = verdict;
+  const { config, ties: _ties, dropouts: _dropouts, raceSamples: _samples, ...measured } = verdict;
   return {
     $schema: SCHEMA_REFERENCE,
     schemaVersion: SCHEMA_VERSION,
@@ -43,10 +43,11 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
           clock,
           coldCache: settings.coldCache,
           partition: settings.smCounts !== undefined,
-          toolchain: `Deno ${Deno.version.deno}`,
+          toolchain: [`Deno ${Deno.version.deno}`, device.toolchain].filter((part) => part).join(", "),
           driver: device.driver,
           sourceHash: identity.sourceHash,
           kvtune: VERSION,
+          seed: settings.seed,
           command: settings.command,
         },
       },

@@ -1,30 +1,42 @@
-import { brokenConstraint, type Config, configKey, configs, productSize, sampleConfig } from "../../kernels/space.ts";
+import { type Config, configKey } from "../../kernels/space.ts";
 import { randomSource } from "../../kernels/random_source.ts";
-import { LISTED, type StrategyFactory } from "./strategy.ts";
+import { listing, sampler } from "./listing.ts";
+import type { StrategyFactory } from "./strategy.ts";
 
-/** Draws that may miss in a row before a large space counts as used up. */
-const MISSES = 100_000;
+/** Draws in a row that may give what was proposed before, after which a large space counts as used up. */
+const REPEATS = 1000;
 
 /** Every admitted config at most once, each order equally likely. */
 export const random: StrategyFactory = (space, seed) => {
   const next = randomSource(seed);
-  if (productSize(space) <= LISTED) {
-    const order = shuffled([...configs(space)], next);
+  const known = new Set<string>();
+  const tell = ({ config }: { config: Config }) => void known.add(configKey(config));
+  const all = listing(space);
+  if (all) {
+    const order = shuffled([...all], next);
     let at = 0;
-    return { ask: () => order[at++], tell() {}, total: order.length };
+    return {
+      ask() {
+        while (at < order.length && known.has(configKey(order[at]))) at++;
+        return order[at++];
+      },
+      tell,
+      total: order.length,
+    };
   }
-  const proposed = new Set<string>();
+  const draw = sampler(space, next);
   return {
     ask() {
-      for (let miss = 0; miss < MISSES; miss++) {
-        const config = sampleConfig(space, next);
+      for (let repeat = 0; repeat < REPEATS; repeat++) {
+        const config = draw();
+        if (!config) return undefined;
         const key = configKey(config);
-        if (proposed.has(key) || brokenConstraint(space, config)) continue;
-        proposed.add(key);
+        if (known.has(key)) continue;
+        known.add(key);
         return config;
       }
     },
-    tell() {},
+    tell,
   };
 };
 

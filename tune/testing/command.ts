@@ -1,7 +1,7 @@
 /** Runs kvtune's command line and its workers in processes of their own, for tests. */
 import type { WorkerCommand } from "../worker/host.ts";
 import { BACKENDS } from "../backends.ts";
-import type { SimulationPlan } from "./simulated_worker.ts";
+import type { SimulationPlan } from "./simulated_device.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -12,11 +12,11 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** A process of the command line over the simulated device, with the permissions of the task `tune`. */
-export function simulatedCommand(args: readonly string[], plan: SimulationPlan = {}): Deno.Command {
+/** A process of the command line over the simulated device, with the permissions of the task `tune`, called from `cwd`. */
+export function simulatedCommand(args: readonly string[], plan: SimulationPlan = {}, cwd = ROOT): Deno.Command {
   return new Deno.Command("deno", {
     args: ["run", ...tunePermissions(), `${ROOT}tune/testing/simulated_main.ts`, JSON.stringify(plan), ...args],
-    env: { NO_COLOR: "1", INIT_CWD: ROOT },
+    env: { NO_COLOR: "1", INIT_CWD: cwd },
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -25,8 +25,8 @@ export function simulatedCommand(args: readonly string[], plan: SimulationPlan =
 }
 
 /** Runs the command line over the simulated device to its end. */
-export async function simulated(args: readonly string[], plan: SimulationPlan = {}): Promise<Ran> {
-  const { code, stdout, stderr } = await simulatedCommand(args, plan).output();
+export async function simulated(args: readonly string[], plan: SimulationPlan = {}, cwd = ROOT): Promise<Ran> {
+  const { code, stdout, stderr } = await simulatedCommand(args, plan, cwd).output();
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }

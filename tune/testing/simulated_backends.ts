@@ -1,6 +1,6 @@
 /** Backends whose workers are simulated. */
 import type { Backends } from "../backends.ts";
-import type { SimulationPlan } from "./simulated_worker.ts";
+import type { SimulationPlan } from "./simulated_device.ts";
 
 /** One backend, named webgpu so that its kernels' spaces are the real ones. */
 export function simulatedBackends(plan: SimulationPlan = {}): Backends {

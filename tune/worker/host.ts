@@ -15,11 +15,11 @@ export interface WorkerCommand {
   readonly args: readonly string[];
 }
 
-/** Seconds that each phase may take. */
+/** Seconds that each phase may take; `time` for each config that is timed. */
 export type PhaseLimits = Readonly<Record<Phase, number>>;
 
 /** Generous for honest candidates on slow machines, short beside an hour lost to a hang. */
-export const DEFAULT_LIMITS: PhaseLimits = { open: 120, compile: 60, run: 30, check: 60, time: 60 };
+export const DEFAULT_LIMITS: PhaseLimits = { open: 120, compile: 60, run: 30, check: 60, time: 30 };
 
 /** A request that failed: what became of it, and whether the worker is gone. */
 export class WorkerFailure extends Error {
@@ -44,6 +44,7 @@ const deviceSchema = z.object({
   name: z.string(),
   arch: z.string(),
   driver: z.string(),
+  toolchain: z.string().optional(),
   smCount: z.int().min(1),
   smCountSource: z.enum(["driver", "measured", "threads", "given"]),
   software: z.boolean(),
@@ -54,7 +55,7 @@ const deviceSchema = z.object({
 const errorNumber = z.number().nullable().transform((value) => value ?? NaN);
 const REPLIES = {
   list: z.object({ devices: z.array(deviceSchema) }),
-  open: z.object({ device: deviceSchema, clock: z.enum(["device", "cpu"]) }),
+  open: z.object({ device: deviceSchema, clock: z.enum(["device", "cpu"]), ahead: z.int().min(0).optional() }),
   try: z.object({
     compileMs: z.number(),
     build: z.record(z.string(), z.number()),
@@ -72,6 +73,7 @@ const REPLIES = {
       warnings: z.array(z.string()),
     }).optional(),
   }),
+  prepare: z.object({}),
   drop: z.object({}),
 } satisfies { [Op in keyof Replies]: z.ZodType<Replies[Op]> };
 
@@ -90,14 +92,30 @@ export function workerEnvironment(
   };
 }
 
+/** A worker as the tuner uses it. Requests are answered in order. */
+export interface Worker {
+  /** False once it has ended or was killed. */
+  readonly alive: boolean;
+  /**
+   * Sends a request and awaits its reply.
+   *
+   * @throws {WorkerFailure} With the outcome of whatever went wrong.
+   */
+  request<Op extends keyof Replies>(body: RequestBody & { op: Op }): Promise<Replies[Op]>;
+  /** Ends it at once. What is pending fails as a crash. */
+  kill(): void;
+  /** Lets it end by itself. */
+  close(): Promise<void>;
+}
+
 interface Pending {
   readonly phase: (phase: Phase) => void;
   readonly ok: (reply: unknown) => void;
   readonly fail: (failure: WorkerFailure) => void;
 }
 
-/** One worker process. Requests are answered in order; the caller awaits each before the next. */
-export class WorkerHost {
+/** A worker in a process of its own. */
+export class WorkerHost implements Worker {
   #child: Deno.ChildProcess;
   #writer: WritableStreamDefaultWriter<Uint8Array>;
   #pending = new Map<number, Pending>();
@@ -142,7 +160,7 @@ export class WorkerHost {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const limit = (phase: Phase) => {
       clearTimeout(timer);
-      const seconds = this.limits[phase];
+      const seconds = this.limits[phase] * (phase === "time" && "configs" in body ? body.configs.length : 1);
       timer = setTimeout(() => {
         reject(new WorkerFailure("timeout", `No end of ${phase} after ${seconds} s`, true));
         this.kill(`the worker was ended: ${phase} took more than ${seconds} s`);

@@ -2,7 +2,7 @@ import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert";
 import { configKey } from "../../kernels/space.ts";
 import { killHard } from "../testing/command.ts";
 import { simulatedBackends } from "../testing/simulated_backends.ts";
-import type { SimulationPlan } from "../testing/simulated_worker.ts";
+import type { SimulationPlan } from "../testing/simulated_device.ts";
 import { DEFAULT_LIMITS, workerEnvironment, WorkerFailure, WorkerHost } from "./host.ts";
 import type { PhaseLimits } from "./host.ts";
 

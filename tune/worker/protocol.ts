@@ -12,8 +12,21 @@ import type { Check } from "../../kernels/kernel.ts";
 import type { Clock, DeviceInfo, DeviceReadings, TimeOptions } from "../../kernels/devices/device.ts";
 import type { Config } from "../../kernels/space.ts";
 
-/** What became of a candidate. */
-export const OUTCOMES = ["ok", "constraint", "compile", "runtime", "wrong", "timeout", "crash"] as const;
+/**
+ * What became of a candidate. `compile`: no valid pipeline; `runtime`: an error as it ran; `memory`: the device has too
+ * little of it; `timeout`: it hung; `lost`: the device was lost; `crash`: its worker died.
+ */
+export const OUTCOMES = [
+  "ok",
+  "constraint",
+  "compile",
+  "runtime",
+  "memory",
+  "wrong",
+  "timeout",
+  "lost",
+  "crash",
+] as const;
 /** What became of a candidate: failure is data. */
 export type Outcome = typeof OUTCOMES[number];
 
@@ -44,6 +57,12 @@ export interface TryRequest {
   readonly config: Config;
 }
 
+/** Starts to compile configs, so that trying them later takes less time. What goes wrong is said when they are tried. */
+export interface PrepareRequest {
+  readonly op: "prepare";
+  readonly configs: readonly Config[];
+}
+
 /** Times configs that were tried before, interleaved. */
 export interface TimeRequest extends TimeOptions {
   readonly op: "time";
@@ -57,7 +76,7 @@ export interface DropRequest {
 }
 
 /** A request without its number. */
-export type RequestBody = ListRequest | OpenRequest | TryRequest | TimeRequest | DropRequest;
+export type RequestBody = ListRequest | OpenRequest | TryRequest | PrepareRequest | TimeRequest | DropRequest;
 /** A request as it is sent. */
 export type Request = RequestBody & { readonly id: number };
 
@@ -70,6 +89,8 @@ export interface ListReply {
 export interface OpenReply {
   readonly device: DeviceInfo;
   readonly clock: Clock;
+  /** Configs that are worth preparing beside the one at hand; absent where the worker compiles one at a time. */
+  readonly ahead?: number;
 }
 
 /** Answer to {@linkcode TryRequest}. */
@@ -91,6 +112,7 @@ export interface Replies {
   list: ListReply;
   open: OpenReply;
   try: TryReply;
+  prepare: Record<string, never>;
   time: TimeReply;
   drop: Record<string, never>;
 }

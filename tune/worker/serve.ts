@@ -9,7 +9,9 @@ import {
   BuildError,
   type BuiltProgram,
   type DeviceBackend,
+  DeviceLostError,
   type DeviceSession,
+  MemoryError,
   type OpenDevice,
 } from "../../kernels/devices/device.ts";
 import type { Implementation, Kernel, Reference } from "../../kernels/kernel.ts";
@@ -26,6 +28,9 @@ import type {
   TryRequest,
   WorkerMessage,
 } from "./protocol.ts";
+
+/** Configs to prepare beside the one at hand: more would be proposed with too little known. */
+const MOST_AHEAD = 8;
 
 /** A failure with the outcome that the candidate gets for it. */
 class Failure extends Error {
@@ -93,7 +98,11 @@ export async function serve(
     const session = await device.open.load(inputs);
     const reference = kernel.reference(problem, inputs);
     loaded = { request, implementation, problem, reference, session, programs: new Map() };
-    return { device: info, clock };
+    return {
+      device: info,
+      clock,
+      ...(session.prepare && { ahead: Math.min(MOST_AHEAD, navigator.hardwareConcurrency) }),
+    };
   };
 
   const current = (): Loaded => {
@@ -101,13 +110,15 @@ export async function serve(
     return loaded;
   };
 
+  const info = () => device!.open.info;
+
   const tryConfig = async ({ config }: TryRequest, phase: (phase: Phase) => Promise<void>): Promise<Replies["try"]> => {
     const { implementation, problem, reference, session, programs } = current();
     await phase("compile");
     const key = configKey(config);
     programs.get(key)?.destroy();
     programs.delete(key);
-    const program = implementation.program(problem, config, device!.open.info);
+    const program = implementation.program(problem, config, info());
     const built = await session.build(program);
     programs.set(key, built);
     await phase("run");
@@ -138,6 +149,11 @@ export async function serve(
         return await open(request);
       case "try":
         return await tryConfig(request, phase);
+      case "prepare": {
+        const { implementation, problem, session } = current();
+        for (const config of request.configs) session.prepare?.(implementation.program(problem, config, info()));
+        return {};
+      }
       case "time":
         await phase("time");
         return await time(request);
@@ -163,7 +179,7 @@ export async function serve(
       await send({ id, ok });
     } catch (error) {
       const failure: FailureReply = {
-        outcome: error instanceof Failure ? error.outcome : error instanceof BuildError ? "compile" : outcomeOf(at),
+        outcome: outcomeOf(error, at),
         message: error instanceof Error ? error.message : String(error),
         fatal: isFatal(error),
       };
@@ -175,9 +191,12 @@ export async function serve(
   device?.open.close();
 }
 
-/** An error that nobody classified belongs to the phase it came in. */
-function outcomeOf(phase: Phase): Outcome {
-  return phase === "compile" ? "compile" : "runtime";
+function outcomeOf(error: unknown, phase: Phase): Outcome {
+  if (error instanceof Failure) return error.outcome;
+  if (error instanceof DeviceLostError) return "lost";
+  if (error instanceof MemoryError) return "memory";
+  // An error that nobody classified belongs to the phase it came in.
+  return error instanceof BuildError || phase === "compile" ? "compile" : "runtime";
 }
 
 const encoder = new TextEncoder();

@@ -10,6 +10,7 @@ import {
   type CudaLaunch,
   type CudaProgram,
   type HostTensor,
+  MemoryError,
 } from "../device.ts";
 import type { CompiledUnit, Compiler } from "./compiler.ts";
 import type { Context, Graph, KernelAttributes } from "./context.ts";
@@ -22,6 +23,9 @@ import { elements, tensorBytes } from "../tensors.ts";
 
 /** Every bit set is NaN in f16, bf16, f32 and E4M3, and no plausible integer: what is not written shows. */
 const POISON = 0xff;
+
+/** CUDA_ERROR_OUT_OF_MEMORY. */
+const OUT_OF_MEMORY = 2;
 
 const ARRAYS = {
   f32: Float32Array,
@@ -127,7 +131,8 @@ export class BuiltCuda implements BuiltProgram {
   /**
    * Compiles a program's launches, equal ones once, and allocates its buffers.
    *
-   * @throws {BuildError} Where it does not compile, breaks a limit or does not fit into memory.
+   * @throws {BuildError} Where it does not compile or breaks a limit.
+   * @throws {MemoryError} Where it does not fit into memory.
    */
   static async build(program: CudaProgram, bench: Bench): Promise<BuiltCuda> {
     const { context, compiler, libraries } = bench;
@@ -171,6 +176,9 @@ export class BuiltCuda implements BuiltProgram {
       for (const { address } of own.values()) context.free(address);
       keys.forEach((key) => libraries.release(key));
       // What does not fit, or is no code for this device, is the candidate's fault and not the device's.
+      if (error instanceof CudaError && error.code === OUT_OF_MEMORY) {
+        throw new MemoryError(error.message, { cause: error });
+      }
       if (error instanceof CudaError && !(error instanceof StickyCudaError)) {
         throw new BuildError(error.message, { cause: error });
       }

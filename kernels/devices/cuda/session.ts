@@ -105,6 +105,12 @@ export class CudaSession implements DeviceSession {
     return await BuiltCuda.build(program, this.#bench);
   }
 
+  prepare(program: Program): void {
+    if (program.backend !== "cuda") return;
+    // An error is kept for the build, which compiles the same unit again.
+    for (const launch of program.launches) this.#bench.compiler.compile(launch).catch(() => {});
+  }
+
   async time(programs: readonly BuiltProgram[], options: TimeOptions): Promise<number[][]> {
     const built = programs.map((program) => {
       if (program instanceof BuiltCuda) return program;

@@ -167,7 +167,7 @@ Deno.test({
     device.stub.fail("cuMemAlloc_v2", 2);
     await assert.rejects(
       device.session.build(program(1)),
-      /^BuildError: Cannot allocate 4000 bytes for out: CUDA_ERROR_OUT_OF_MEMORY/,
+      /^MemoryError: Cannot allocate 4000 bytes for out: CUDA_ERROR_OUT_OF_MEMORY/,
     );
   },
 });
@@ -287,5 +287,20 @@ Deno.test({
     const before = device.stub.allocated();
     await assert.rejects(CudaSession.load(device.workbench, [input, input]), /^RangeError: .* two are called "in"/);
     assert.equal(device.stub.allocated(), before);
+  },
+});
+
+Deno.test({
+  name: "CudaSession.prepare() starts a compile that the build then waits for, and leaves its errors to the build",
+  ignore,
+  fn: async () => {
+    using device = await open();
+    device.session.prepare(program(3));
+    await device.session.build(program(3));
+    assert.equal(device.compiled(), new Set(program(3).launches.map(({ entryPoint }) => entryPoint)).size);
+    const broken = program(3);
+    const [first, ...rest] = broken.launches;
+    device.session.prepare({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] });
+    await assert.rejects(device.session.build({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] }));
   },
 });

@@ -12,6 +12,7 @@
  * @module
  */
 import type { TimeOptions } from "../device.ts";
+import { isSteady } from "../steady_state.ts";
 import type { Context, Graph } from "./context.ts";
 import type { BuiltCuda } from "./program.ts";
 
@@ -19,9 +20,8 @@ import type { BuiltCuda } from "./program.ts";
 const MAX_GRAPH_KERNELS = 4096;
 /** Rounds on the stream at a time. */
 const ROUNDS_AHEAD = 3;
-/** Warm-up takes at least this long on the device, and ends once two rounds in a row differ by less than 1 %. */
+/** Warm-up takes at least this long on the device, and ends once the rounds are steady. */
 const WARM_UP_US = 20_000;
-const STEADY = 0.01;
 /** Some devices never settle: then samples show the spread. */
 const WARM_UP_ROUNDS = 20;
 
@@ -120,12 +120,11 @@ export async function timePrograms(
     for (const program of programs) plans.push(await plan(program));
     const enqueueRound = () => plans.map(({ graph, launches }) => enqueue(graph, launches));
 
-    let before = Infinity;
-    for (let round = 0, total = 0; round < WARM_UP_ROUNDS; round++) {
+    const warm: number[] = [];
+    for (let total = 0; warm.length < WARM_UP_ROUNDS && !(total >= WARM_UP_US && isSteady(warm));) {
       const us = (await collectRound(enqueueRound())).reduce((sum, us) => sum + us, 0);
       total += us;
-      if (total >= WARM_UP_US && Math.abs(us - before) <= STEADY * us) break;
-      before = us;
+      warm.push(us);
     }
 
     const samples: number[][] = plans.map(() => []);

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { CudaLaunch, CudaProgram, DeviceInfo } from "../../devices/device.ts";
 import { kernelReports, Nvrtc } from "../../devices/cuda/nvrtc.ts";
 import { LibraryError } from "../../devices/cuda/errors.ts";
-import { type Config, configs } from "../../space.ts";
+import { brokenConstraint, type Config, configs } from "../../space.ts";
 import { parseProblem } from "../problem.ts";
 import { cudaMlaDecode } from "./program.ts";
 import { testDevice } from "./testing.ts";
@@ -74,7 +74,10 @@ for (const [capability, fields] of CASES) {
     fn: async () => {
       const all = distinctLaunches(fields, testDevice(10 * capability[0] + capability[1]));
       const every = FULL ? 1 : Math.max(1, Math.floor(all.length / SAMPLE));
-      const results = await compileAll(all.filter((_, i) => i % every === 0), capability);
+      const entries = all.map(({ entryPoint }) => entryPoint);
+      // Each kernel at least once.
+      const chosen = all.filter(({ entryPoint }, i) => i % every === 0 || entries.indexOf(entryPoint) === i);
+      const results = await compileAll(chosen, capability);
       assert.ok(results.length >= Math.min(SAMPLE, all.length));
       for (const { report, launch } of results) assert.ok(report.registers > 0, launch.entryPoint);
     },
@@ -92,6 +95,37 @@ Deno.test({
       const { launches } = cudaMlaDecode.program(problem, config, device) as CudaProgram;
       for (const { report, launch } of await compileAll(launches, capability)) {
         assert.equal(report.spillStoreBytes, 0, `${launch.entryPoint} for ${capability.join(".")}`);
+      }
+    }
+  },
+});
+
+Deno.test({
+  name: "mla_decode on CUDA compiles few_heads_fp8's two shapes for 8 and 16 heads almost without spills",
+  ignore: nvrtc === undefined,
+  fn: async () => {
+    for (const heads of [8, 16]) {
+      const problem = parseProblem({ contextLens: 8192, ioType: "bf16", heads });
+      const device = testDevice(90);
+      const shapes = [{ warpgroups: 1, blocks_per_sm: 2, num_stages: 2 }, {
+        warpgroups: 2,
+        blocks_per_sm: 1,
+        num_stages: 4,
+      }];
+      for (const shape of shapes) {
+        const config: Config = {
+          ...cudaMlaDecode.baseline(problem, device),
+          ...shape,
+          path: "few_heads_fp8",
+          BLOCK_N: 64,
+          BLOCK_H: heads,
+          partials: "f16",
+          pdl: true,
+        };
+        assert.equal(brokenConstraint(cudaMlaDecode.space(problem, device), config), undefined);
+        const { launches } = cudaMlaDecode.program(problem, config, device) as CudaProgram;
+        const [{ report }] = await compileAll(launches, [9, 0]);
+        assert.ok(report.spillStoreBytes <= 16, `${heads} heads: ${report.spillStoreBytes} bytes`);
       }
     }
   },

@@ -5,10 +5,10 @@
  */
 import type { DeviceInfo } from "../../devices/device.ts";
 import type { Config, ParamValue } from "../../space.ts";
-import { maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
+import { type IoType, type KvType, maxContextLen, type MlaDecodeProblem, totalTokens } from "../problem.ts";
 
-/** Stage 1 has three kernels: two for Hopper, by what binds them, and one for every card from Ampere on. */
-export type Path = "few_heads" | "many_heads" | "portable";
+/** Stage 1 has five kernels: four for Hopper, by what binds them and the cache's type, and one for every card from Ampere on. */
+export type Path = "few_heads" | "few_heads_fp8" | "many_heads" | "many_heads_fp8" | "portable";
 
 /** Parameters whose values depend on the path. */
 export type PathParam =
@@ -26,6 +26,13 @@ export interface PathShape {
   readonly entryPoint: string;
   /** Lowest compute capability times ten; Hopper's matrix instructions exist on 9.0 alone. */
   readonly needsHopper: boolean;
+  /** Whether it reads the problem's cache and queries. */
+  takes(problem: MlaDecodeProblem): boolean;
+  /**
+   * Whether stage 1, too, may be launched while the launch before it ends: with MLA_PDL it waits for that launch before it
+   * reads or writes memory, so it may overwrite the partials that the stage 2 before it reads.
+   */
+  readonly waitsFirst: boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
@@ -41,17 +48,24 @@ const number = (config: Config, name: string) => config[name] as number;
 /** Bytes between token rows in shared memory: 80 more than a multiple of 128, against bank conflicts. */
 const rowPitch = ({ kvType }: MlaDecodeProblem) => kvType === "bf16" ? 1232 : 592;
 
+const reads = (caches: readonly KvType[], queries: readonly IoType[]) => ({ kvType, ioType }: MlaDecodeProblem) =>
+  caches.includes(kvType) && queries.includes(ioType);
+
 /** The paths by name. */
 export const PATHS: Record<Path, PathShape> = {
   few_heads: {
     entryPoint: "mla_few_heads",
     needsHopper: true,
+    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    waitsFirst: false,
     granule: 16,
-    values: ({ kvType }) => ({
+    values: (problem) => ({
       BLOCK_N: [64],
-      num_stages: kvType === "bf16" ? [4, 9, 10] : [4, 6, 8, 9, 10, 12, 14, 16, 18, 20],
-      BLOCK_H: [8, 16, 24, 32],
-      warpgroups: [1, 2, 3],
+      // Two warpgroups take whole turns of four slots each: in a ring of 18 one could wait for the other's slot for ever.
+      num_stages: problem.kvType === "bf16" ? [4, 8] : [9, 16],
+      // What few_heads_fp8 takes, it does faster, but for its lack of blocks of 32.
+      BLOCK_H: PATHS.few_heads_fp8.takes(problem) ? [32] : [8, 16, 24, 32],
+      warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
       l2_prefetch: [false],
@@ -73,13 +87,52 @@ export const PATHS: Record<Path, PathShape> = {
       return number(config, "num_stages") * (16 * rowPitch(problem) + 16) + exchange + groups * 24 * heads;
     },
   },
+  few_heads_fp8: {
+    entryPoint: "mla_few_heads_fp8",
+    needsHopper: true,
+    takes: reads(["fp8_e4m3"], ["bf16"]), // q in two E4M3 terms holds bf16's bits, not f16's.
+    waitsFirst: true,
+    granule: 16,
+    // Two blocks an SM with one computing warpgroup and two tiles each, or one block with two and four.
+    values: () => ({
+      BLOCK_N: [64],
+      num_stages: [2, 4],
+      BLOCK_H: [8, 16, 24], // 32 spills registers and loses to few_heads.
+      warpgroups: [1, 2],
+      blocks_per_sm: [1, 2],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [true, false],
+    }),
+    defines: (config) => ({
+      BLOCK_H: number(config, "BLOCK_H"),
+      NUM_STAGES: number(config, "num_stages"),
+      NUM_GROUPS: number(config, "warpgroups"),
+    }),
+    grid: (headBlocks, workers) => [workers, headBlocks, 1],
+    threads: (config) => (number(config, "warpgroups") + 1) * 128,
+    // few_heads_fp8_parts.cuh: ring | q | P | scales | m and l | reductions | barriers
+    sharedBytes({ latent, rope }, config) {
+      const [heads, groups, stages] = [
+        number(config, "BLOCK_H"),
+        number(config, "warpgroups"),
+        number(config, "num_stages"),
+      ];
+      const column = 2 * (heads / 8) * 128; // two terms of 16 widths, or of 16 tokens
+      const q = (latent + rope) / 16 * (column + 16);
+      const p = groups * 2 * 4 * column;
+      return stages * (64 * 592 + 16) + q + p + heads * 4 + groups * heads * 40;
+    },
+  },
   many_heads: {
     entryPoint: "mla_decode_many_heads",
     needsHopper: true,
+    takes: reads(["bf16"], ["bf16", "f16"]), // It reads FP8 as well, but many_heads_fp8 is faster there.
+    waitsFirst: false,
     granule: 64,
-    values: ({ kvType }) => ({
+    values: () => ({
       BLOCK_N: [64],
-      num_stages: kvType === "bf16" ? [3] : [3, 9],
+      num_stages: [3],
       BLOCK_H: [64],
       warpgroups: [3],
       blocks_per_sm: [1],
@@ -96,9 +149,32 @@ export const PATHS: Record<Path, PathShape> = {
     threads: () => 384,
     sharedBytes: () => 223592,
   },
+  many_heads_fp8: {
+    entryPoint: "mla_decode_many_heads_fp8",
+    needsHopper: true,
+    takes: reads(["fp8_e4m3"], ["bf16", "f16"]),
+    waitsFirst: false,
+    granule: 64,
+    values: () => ({
+      BLOCK_N: [64],
+      num_stages: [3],
+      BLOCK_H: [64],
+      warpgroups: [4],
+      blocks_per_sm: [1],
+      operand_buffers: [2],
+      l2_prefetch: [false],
+      direct: [true, false],
+    }),
+    defines: () => ({}),
+    grid: (headBlocks, workers) => [headBlocks, workers, 1],
+    threads: () => 512,
+    sharedBytes: () => 221008,
+  },
   portable: {
     entryPoint: "mla_portable",
     needsHopper: false,
+    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    waitsFirst: false,
     granule: 16,
     values: () => ({
       BLOCK_N: [32, 64],

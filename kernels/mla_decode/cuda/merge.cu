@@ -61,15 +61,27 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
 #endif
   const int tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
   const int item_warps = MERGE_BLOCK_ITEM ? WARPS : 1, item_warp = MERGE_BLOCK_ITEM ? warp : 0;
+  // Neighbouring items are of one request, whose segments are looked up once.
   const i64 items = (i64)p.batch * MLA_HEADS * MERGE_SLICES;
-  const i64 first = MERGE_BLOCK_ITEM ? blockIdx.x : (i64)warp * gridDim.x + blockIdx.x, stride = (i64)gridDim.x * (MERGE_BLOCK_ITEM ? 1 : WARPS);
+  const i64 mergers = (i64)gridDim.x * (MERGE_BLOCK_ITEM ? 1 : WARPS), each = (items + mergers - 1) / mergers;
+  const i64 from_item = (MERGE_BLOCK_ITEM ? (i64)blockIdx.x : (i64)blockIdx.x * WARPS + warp) * each, to_item = min(items, from_item + each);
   const int tokens = __ldg(p.kv_indptr + p.batch), ng = mla_granules(tokens), W = min(p.workers, ng);
 
-  for (i64 item = first; item < items; item += stride) {
+  int request = -1, first_worker = 0, segments = 0;
+  for (i64 item = from_item; item < to_item; item++) {
     const int r = (int)(item / (MLA_HEADS * MERGE_SLICES)), h = (int)(item / MERGE_SLICES) % MLA_HEADS, slice = (int)(item % MERGE_SLICES);
-    const int begin = __ldg(p.kv_indptr + r), end = __ldg(p.kv_indptr + r + 1);
-    const int first_worker = end > begin ? mla_worker_of(begin / MLA_GRANULE, ng, W) : 0;
-    const int segments = end > begin ? mla_worker_of((end - 1) / MLA_GRANULE, ng, W) - first_worker + 1 : 0;
+    if (r != request) {
+      request = r;
+      const int begin = __ldg(p.kv_indptr + r), end = __ldg(p.kv_indptr + r + 1);
+      first_worker = end > begin ? mla_worker_of(begin / MLA_GRANULE, ng, W) : 0;
+      segments = end > begin ? mla_worker_of((end - 1) / MLA_GRANULE, ng, W) - first_worker + 1 : 0;
+    }
+#if MLA_DIRECT
+    if (segments == 1) {                                            // stage 1 wrote out and lse of the whole request
+      item = (i64)(r + 1) * MLA_HEADS * MERGE_SLICES - 1;
+      continue;
+    }
+#endif
     const u64 row = (u64)(first_worker + r) * MLA_HEADS + h;        // of the request's first partial
     const int column = slice * SLICE_WIDTHS + (lane % LANES_PER_PARTIAL) * 8;
     const partial_t* from = p.partial + row * MLA_LATENT + column;
@@ -77,9 +89,6 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
     io_t* to = p.out + ((u64)r * MLA_HEADS + h) * MLA_LATENT + column;
 #if MLA_PDL
     pdl_wait();             // stage 1 has ended and its writes are visible; free after the first time
-#endif
-#if MLA_DIRECT
-    if (segments == 1) continue;                                    // stage 1 wrote out and lse; uniform in the block's threads of an item
 #endif
     float top = MLA_NEG_INF, sum = 0.f, o[8] = {};
     for (int base = item_warp * PARTIALS_PER_WARP; base < segments; base += IN_FLIGHT * item_warps * PARTIALS_PER_WARP) {   // uniform in the warp

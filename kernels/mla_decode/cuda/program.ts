@@ -9,23 +9,40 @@ import type { Config } from "../../space.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
 import common from "./common.cuh" with { type: "text" };
 import fewHeads from "./few_heads.cu" with { type: "text" };
+import fewHeadsFp8 from "./few_heads_fp8.cu" with { type: "text" };
+import fewHeadsFp8Parts from "./few_heads_fp8_parts.cuh" with { type: "text" };
 import fewHeadsParts from "./few_heads_parts.cuh" with { type: "text" };
 import manyHeads from "./many_heads.cu" with { type: "text" };
+import manyHeadsFp8 from "./many_heads_fp8.cu" with { type: "text" };
+import manyHeadsFp8Parts from "./many_heads_fp8_parts.cuh" with { type: "text" };
 import manyHeadsParts from "./many_heads_parts.cuh" with { type: "text" };
 import manyHeadsPtx from "./many_heads_ptx.cuh" with { type: "text" };
 import merge from "./merge.cu" with { type: "text" };
 import portable from "./portable.cu" with { type: "text" };
+import { estimateCudaUs } from "./cost_model.ts";
 import { headBlocks, mergeBlocks, type Path, pathOf, workersOf, workspaceBytes } from "./geometry.ts";
 import { baseline, space } from "./space.ts";
 
-const SOURCES: Record<Path, string> = { few_heads: fewHeads, many_heads: manyHeads, portable };
+const SOURCES: Record<Path, string> = {
+  few_heads: fewHeads,
+  few_heads_fp8: fewHeadsFp8,
+  many_heads: manyHeads,
+  many_heads_fp8: manyHeadsFp8,
+  portable,
+};
 
 /** What each source may include; a unit gets what it needs, so that the compile cache knows what it depends on. */
 const HEADERS: Record<Path | "merge", Record<string, string>> = {
   few_heads: { "common.cuh": common, "few_heads_parts.cuh": fewHeadsParts },
+  few_heads_fp8: { "common.cuh": common, "few_heads_fp8_parts.cuh": fewHeadsFp8Parts },
   many_heads: {
     "common.cuh": common,
     "many_heads_parts.cuh": manyHeadsParts,
+    "many_heads_ptx.cuh": manyHeadsPtx,
+  },
+  many_heads_fp8: {
+    "common.cuh": common,
+    "many_heads_fp8_parts.cuh": manyHeadsFp8Parts,
     "many_heads_ptx.cuh": manyHeadsPtx,
   },
   portable: { "common.cuh": common },
@@ -39,7 +56,21 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes,
   program,
-  sources: [common, fewHeads, fewHeadsParts, manyHeads, manyHeadsParts, manyHeadsPtx, merge, portable],
+  estimateUs: estimateCudaUs,
+  sources: [
+    common,
+    fewHeads,
+    fewHeadsParts,
+    fewHeadsFp8,
+    fewHeadsFp8Parts,
+    manyHeads,
+    manyHeadsParts,
+    manyHeadsFp8,
+    manyHeadsFp8Parts,
+    manyHeadsPtx,
+    merge,
+    portable,
+  ],
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {
@@ -77,7 +108,7 @@ function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo):
         grid: path.grid(headBlocks(problem, config), workers),
         block: [path.threads(config), 1, 1],
         sharedBytes: path.sharedBytes(problem, config),
-        pdl: false, // It overwrites the partials that the launch before it reads.
+        pdl: pdl && path.waitsFirst,
       }),
       launch({
         label: "stage 2",

@@ -48,9 +48,12 @@ export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Co
   };
 }
 
+const isFewHeads = ({ path }: Config) => path === "few_heads" || path === "few_heads_fp8";
+
 function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
   const paths = (Object.keys(PATHS) as Path[]).filter((path) =>
-    !PATHS[path].needsHopper || device.limits.computeCapability === HOPPER
+    (!PATHS[path].needsHopper || device.limits.computeCapability === HOPPER) &&
+    PATHS[path].takes(problem)
   );
   const every = (name: PathParam) => {
     const values = new Set(paths.flatMap((path) => PATHS[path].values(problem)[name]));
@@ -60,7 +63,11 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     { name, values, what, recompiles }
   );
   return [
-    param("path", paths, "stage 1's kernel: memory-bound on Hopper, matrix-bound on Hopper, or for every card"),
+    param(
+      "path",
+      paths,
+      "stage 1's kernel: memory-bound or matrix-bound (any cache or FP8) on Hopper, or for every card",
+    ),
     param("BLOCK_N", every("BLOCK_N"), "tokens a tile"),
     param("num_stages", every("num_stages"), "pieces in flight: tiles, or on the few-heads path rings of 16 tokens"),
     param("BLOCK_H", every("BLOCK_H"), "query heads a block"),
@@ -75,7 +82,11 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     param("direct", every("direct"), "a request that one block has whole skips stage 2 (many-heads)"),
     // Normalised outputs of an FP8 cache fit f16; a bf16 cache may hold values that do not.
     param("partials", problem.kvType === "bf16" ? ["f16", "f32"] : ["f16"], "how partial outputs are stored"),
-    param("pdl", device.features.includes("pdl") ? [true, false] : [false], "stage 2 starts beside stage 1's end"),
+    param(
+      "pdl",
+      device.features.includes("pdl") ? [true, false] : [false],
+      "stage 2 starts beside stage 1's end, and the few-heads FP8 stage 1 beside the end of what runs before it",
+    ),
     param("merge_slices", [2, 4, 8, 16], "pieces of the widths that stage 2 merges apart"),
     param("merge_threads", [64, 128, 256], "threads a block of stage 2"),
     param("merge_item", ["warp", "block"], "what merges one piece of one head"),
@@ -97,7 +108,9 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
   );
   const valuesOf = {
     few_heads: PATHS.few_heads.values(problem),
+    few_heads_fp8: PATHS.few_heads_fp8.values(problem),
     many_heads: PATHS.many_heads.values(problem),
+    many_heads_fp8: PATHS.many_heads_fp8.values(problem),
     portable: PATHS.portable.values(problem),
   };
   const names = Object.keys(valuesOf.portable) as PathParam[];
@@ -119,6 +132,11 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
       return names.every((name) => values[name].includes(config[name]));
     }),
     rule(
+      "path's types",
+      `some paths read FP8 caches alone, or bf16 queries alone: ${problem.kvType}, ${problem.ioType}`,
+      (_, path) => path.takes(problem),
+    ),
+    rule(
       "heads a block",
       `no block more than half empty: ${problem.heads} heads`,
       (config) => {
@@ -139,17 +157,17 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     ),
     rule(
       "registers",
-      "few-heads blocks: two an SM with one computing warpgroup, one with more; three warpgroups up to 16 heads",
+      "few-heads blocks: two an SM with one computing warpgroup, one with two; one on the FP8 path up to 16 heads",
       (config) =>
-        config.path !== "few_heads" ||
+        !isFewHeads(config) ||
         ((config.warpgroups === 1) === (config.blocks_per_sm === 2) &&
-          (config.warpgroups !== 3 || (config.BLOCK_H as number) <= 16)),
+          (config.path === "few_heads" || config.warpgroups !== 1 || (config.BLOCK_H as number) <= 16)),
     ),
     rule(
       "ring",
       "a ring that leaves a third of shared memory empty keeps too few bytes in flight",
       (config) =>
-        config.path !== "few_heads" ||
+        !isFewHeads(config) ||
         (config.blocks_per_sm as number) * shared(config) > limits.workgroupStorageBytes / 1.5,
     ),
     rule(

@@ -49,20 +49,55 @@ Deno.test("space() on a card that is no Hopper has the portable path alone", () 
   }
 });
 
-Deno.test("space() admits the two Hopper paths at 128 heads", () => {
-  const configs = sample(cudaMlaDecode.space(problem({ heads: 128 }), device()), 300);
-  assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), ["few_heads", "many_heads", "portable"]);
+Deno.test("space() admits every Hopper path that reads the cache's type at 128 heads", () => {
+  const cases = [["fp8_e4m3", ["few_heads", "few_heads_fp8", "many_heads_fp8", "portable"]], [
+    "bf16",
+    ["few_heads", "many_heads", "portable"],
+  ]] as const;
+  for (const [kvType, paths] of cases) {
+    const configs = sample(cudaMlaDecode.space(problem({ heads: 128, kvType }), device()), 300);
+    assert.deepEqual([...new Set(configs.map((config) => config.path))].sort(), paths);
+  }
+});
+
+Deno.test("space() keeps few_heads_fp8 to an FP8 cache and bf16 queries", () => {
+  for (const fields of [{ kvType: "bf16" }, { ioType: "f16" }]) {
+    const configs = sample(cudaMlaDecode.space(problem(fields), device()), 300);
+    assert.ok(configs.some((config) => config.path === "few_heads"));
+    assert.ok(configs.every((config) => config.path !== "few_heads_fp8"));
+  }
+});
+
+Deno.test("space() gives few_heads_fp8 two small blocks an SM or one large one", () => {
+  const given = problem({ batch: 8 });
+  const configs = sample(cudaMlaDecode.space(given, device()), 1000).filter((config) =>
+    config.path === "few_heads_fp8" && config.BLOCK_H === 16
+  );
+  const shapes = configs.map((config) =>
+    [config.warpgroups, config.blocks_per_sm, config.num_stages, pathOf(config).sharedBytes(given, config)].join()
+  );
+  // The last: FEW_HEADS_FP8_SMEM, as the compiler has it.
+  assert.deepEqual([...new Set(shapes)].sort(), ["1,2,2,99616", "2,1,4,180160"]);
 });
 
 Deno.test("space() gives each refused config a reason", () => {
-  const space = cudaMlaDecode.space(problem(), device());
-  const [config] = sample(space, 1);
+  // A bf16 cache's rows are large: two rings of eight slots do not fit an SM.
+  const space = cudaMlaDecode.space(problem({ kvType: "bf16" }), device());
+  const config = sample(space, 1000).find(({ path, warpgroups }) => path === "few_heads" && warpgroups === 1)!;
   const cases: [Config, string][] = [
     [{ ...config, path: "many_heads" }, "path's values"],
-    [{ ...config, path: "few_heads", warpgroups: 1, blocks_per_sm: 2, num_stages: 20 }, "blocks an SM"],
+    [{ ...config, num_stages: 8 }, "blocks an SM"],
+    [{ ...config, warpgroups: 2, blocks_per_sm: 1 }, "ring"],
   ];
   for (const [refused, name] of cases) assert.equal(brokenConstraint(space, refused)?.name, name);
-  const small = cudaMlaDecode.space(problem(), device(), { maxWorkspaceBytes: 1000 });
+  const f16 = cudaMlaDecode.space(problem({ ioType: "f16" }), device());
+  const shared = sample(f16, 1000).find(({ path, warpgroups }) => path === "few_heads" && warpgroups === 2)!;
+  assert.equal(brokenConstraint(f16, { ...shared, num_stages: 9 })?.name, "ring");
+  const bf16 = cudaMlaDecode.space(problem({ heads: 128, kvType: "bf16" }), device());
+  const fp8 = sample(cudaMlaDecode.space(problem({ heads: 128 }), device()), 200)
+    .find(({ path }) => path === "many_heads_fp8")!;
+  assert.equal(brokenConstraint(bf16, fp8)?.name, "path's types");
+  const small = cudaMlaDecode.space(problem({ kvType: "bf16" }), device(), { maxWorkspaceBytes: 1000 });
   assert.equal(brokenConstraint(small, config)?.name, "workspace");
   const f32 = cudaMlaDecode.space(problem({ ioType: "f32" }), device());
   assert.equal(brokenConstraint(f32, config)?.name, "io type");
@@ -92,7 +127,7 @@ Deno.test("program() passes MlaParams as one struct of 96 bytes, and the same gr
     assert.deepEqual(first.args, second.args);
     assert.equal(first.defines.MLA_GRANULE, pathOf(config).granule);
     assert.equal(first.defines.MLA_GRANULE, second.defines.MLA_GRANULE);
-    assert.equal(first.pdl, false);
+    assert.equal(first.pdl, config.pdl === true && pathOf(config).waitsFirst);
     assert.equal(second.pdl, config.pdl);
   }
 });

@@ -12,6 +12,7 @@ import { type Geometry, geometry } from "./geometry.ts";
 import { type Schedule, scheduleOf, workspaceBytes } from "./schedule.ts";
 import { baseline, space } from "./space.ts";
 import decode from "./decode.wgsl" with { type: "text" };
+import { estimateWebGpuUs } from "./cost_model.ts";
 import stage1 from "./stage1.wgsl" with { type: "text" };
 import stage2 from "./stage2.wgsl" with { type: "text" };
 
@@ -21,6 +22,7 @@ export const webgpuMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes: (problem, config, device) => workspaceBytes(problem, scheduleOf(problem, config, device.smCount)),
   program,
+  estimateUs: estimateWebGpuUs,
   sources: [decode, stage1, stage2],
 };
 

@@ -1,0 +1,121 @@
+// The parts of many_heads_fp8.cu: its config, its shared memory, its list of tiles and its PTX.
+#pragma once
+#include "common.cuh"
+#include "many_heads_ptx.cuh"
+
+#ifndef BLOCK_N
+#define BLOCK_N 64            // tokens a tile; wgmma's M, hence the only value
+#endif
+// Registers a thread.  Multiples of 8, MF_PV_REGS + MF_QK_REGS <= 256 (what two pairs of warpgroups start with: 4 * 128).
+#ifndef MF_PV_REGS
+#define MF_PV_REGS 168
+#endif
+#ifndef MF_QK_REGS
+#define MF_QK_REGS 88
+#endif
+#ifndef A_BUFS
+#define A_BUFS 2              // QK: steps of 32 widths whose converted values wgmma may still be reading (8 registers each)
+#endif
+#ifndef RAW_BUFS
+#define RAW_BUFS 3            // QK: steps of 32 widths whose bytes are in registers or on their way (4 registers each)
+#endif
+#ifndef PV_BUFS
+#define PV_BUFS 2             // PV: steps of 16 tokens whose converted values wgmma may still be reading (4 registers each)
+#endif
+#ifndef PV_RAW
+#define PV_RAW 2              // PV: steps of 32 tokens whose bytes are in registers or on their way (4 registers each)
+#endif
+#ifndef MF_DIAG
+#define MF_DIAG 0             // timing only, wrong results: sum of 1 no cache loads, 2 no PV products, 4 no QK products, 8 no softmax
+#endif
+
+#if MLA_KV_BF16
+#error "many_heads_fp8.cu reads E4M3 caches"
+#endif
+static_assert(BLOCK_N == 64, "a tile has 64 tokens");
+static_assert(MLA_LATENT == 512 && MLA_ROPE == 64, "widths");
+static_assert(MF_DIAG || MF_PV_REGS + MF_QK_REGS <= 256, "setmaxnreg would wait for ever");
+
+#define MF_THREADS 512
+#define MF_HEADS 64
+#define MOVE_AT 13.f          // P of f16 stays under 2^13 ...
+#define HEADROOM 5.f          // ... and a head's largest P is 2^5 when its reference is set: room for small P above f16's subnormals
+
+#define TILE_SLOTS 3
+// Token rows lie at 576 bytes as in the cache, so that lines of 128 bytes are lines in both (where row and cache slot are both even or both odd;
+// elsewhere it costs time alone).  Within each 64 bytes the pieces of 16 change places, piece i to i ^ (row / 2) % 4: 8 rows' pieces at one
+// column then lie in 8 different groups of banks.
+#define PITCH 576
+#define TILE_BYTES (64 * PITCH)
+
+// Shared memory, absolute byte addresses: constant addresses and descriptors cost no registers.
+#define SM_BASE 1024                            // where dynamic shared memory begins on sm_90 (checked at start); swizzled tiles want multiples of 1024
+#define SM_Q SM_BASE                            // [9 blocks of 64 widths][64 heads][64] f16, 128-byte swizzle, widths permuted
+#define SM_P (SM_Q + 9 * 8192)                  // [4][64 heads][64 tokens] f16, 128-byte swizzle
+#define SM_TILE (SM_P + 4 * 8192)               // [3][64 tokens][576] E4M3
+#define SM_REF (SM_TILE + TILE_SLOTS * TILE_BYTES)   // [64] f32: references
+#define SM_REF_END (SM_REF + 256)               // [4][64] f32: references at a segment's last tile
+#define SM_ALPHA (SM_REF_END + 1024)            // [4][64] f32: what O shrinks by before this tile
+#define SM_SUMS (SM_ALPHA + 1024)               // [4][64] f32: a segment's sums of P over a quarter of each tile
+#define SM_FACTOR (SM_SUMS + 1024)              // [64] f32: what O is multiplied by at a segment's end
+#define SM_LIST (SM_FACTOR + 256)               // [16] Tile
+#define SM_FLAGS (SM_LIST + 256)                // [4] u32: flags of the tile whose P is in this place, MOVED among them
+#define SM_EMPTY (SM_FLAGS + 16)                // [3] mbarriers: a slot's rows have been read
+#define SM_READY (SM_EMPTY + 24)                // [4] mbarriers: a tile's P is there
+#define SM_DECIDED (SM_READY + 32)              // mbarrier: the references that hold from this tile on are there
+#define SM_END (SM_DECIDED + 8)
+#define SM_TOTAL (SM_END - SM_BASE)
+static_assert(SM_TOTAL <= 232448, "shared memory");
+
+// ---------------------------------------------------------------- the list of tiles
+// A worker's tiles are numbered through its segments.  They stand in a ring of 16, listed eight ahead.
+#define FIRST 1               // of its segment
+#define WHOLE 2               // the segment is all of its request
+#define LAST 4                // of its segment
+#define FINAL 8               // of the worker
+#define MOVED 16              // references moved: O must be rescaled
+#define REAL 32               // there is such a tile
+#define LISTED 8
+struct Tile { int at, end, request, flags; };   // its first token on the line, where its segment ends (at >= end: no tile)
+__device__ __forceinline__ Tile with_ends(Tile t, int stop) {
+  t.flags |= t.at + BLOCK_N >= t.end ? LAST | (t.end >= stop ? FINAL : 0) : 0;
+  return t;
+}
+__device__ __forceinline__ Tile segment(const MlaParams& p, int at, int request, int stop) {   // the tile that begins a segment at `at`
+  Tile t = {at, at, request, 0};
+  if (at >= stop) return t;
+  int e;
+  while ((e = __ldg(p.kv_indptr + t.request + 1)) <= at) t.request++;
+  t.flags = REAL | FIRST | (e <= stop && at == __ldg(p.kv_indptr + t.request) ? WHOLE : 0);
+  t.end = min(stop, e);
+  return with_ends(t, stop);
+}
+__device__ __forceinline__ Tile after(const Tile& t, const MlaParams& p, int stop) {
+  if (t.at + BLOCK_N < t.end) return with_ends(Tile{t.at + BLOCK_N, t.end, t.request, t.flags & (REAL | WHOLE)}, stop);
+  return segment(p, t.end, t.request, stop);
+}
+__device__ __forceinline__ void list_tile(int n, const Tile& t) {
+  asm volatile("st.shared.v4.b32 [%0], {%1,%2,%3,%4};" :: "r"(SM_LIST + (n & 15) * 16), "r"(t.at), "r"(t.end), "r"(t.request), "r"(t.flags) : "memory");
+}
+__device__ __forceinline__ u32 listed_flags(int n) { return lds4(SM_LIST + (n & 15) * 16 + 12); }
+__device__ __forceinline__ Tile listed(int n) {
+  const uint4 v = lds16(SM_LIST + (n & 15) * 16);
+  return Tile{(int)v.x, (int)v.y, (int)v.z, (int)v.w};
+}
+
+// ---------------------------------------------------------------- PTX
+__device__ __forceinline__ void ldmatrix4(u32 (&r)[4], u32 a) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory");
+}
+__device__ __forceinline__ void ldmatrix4_trans(u32 (&r)[4], u32 a) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(a) : "memory");
+}
+// 16 bytes, past L1; the offsets go into the instruction
+template <int TO, int FROM> __device__ __forceinline__ void copy16(u32 to, u64 from) {
+  asm volatile("cp.async.cg.shared.global.L2::256B [%0 + %2], [%1 + %3], 16;" :: "r"(to), "l"(from), "n"(TO), "n"(FROM) : "memory");
+}
+__device__ __forceinline__ void copies_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int N> __device__ __forceinline__ void copies_wait() { asm volatile("cp.async.wait_group %0;" :: "n"(N) : "memory"); }
+__device__ __forceinline__ void sts16(u32 a, u32 x, u32 y, u32 z, u32 w) {
+  asm volatile("st.shared.v4.b32 [%0], {%1,%2,%3,%4};" :: "r"(a), "r"(x), "r"(y), "r"(z), "r"(w) : "memory");
+}

@@ -1,0 +1,104 @@
+/**
+ * The CUDA kernels of MLA decode against the float64 reference, on a device.
+ *
+ * Every path runs in every case with configs that are drawn at random from its space, more of them with `KVTUNE_FULL=1`.
+ */
+import assert from "node:assert/strict";
+import { cudaTest } from "../../devices/cuda_testing.ts";
+import type { DeviceInfo, OpenDevice } from "../../devices/device.ts";
+import { randomSource } from "../../random_source.ts";
+import { brokenConstraint, type Config, configKey, narrow, sampleConfig } from "../../space.ts";
+import { mlaDecode } from "../kernel.ts";
+import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
+import { reference } from "../reference.ts";
+import { type Path, PATHS } from "./geometry.ts";
+import { cudaMlaDecode } from "./program.ts";
+import { testDevice } from "./testing.ts";
+
+const HEADS = [1, 8, 16, 20, 32, 64, 96, 128];
+const LENGTHS = [0, 1, 63, 65, 4097, 100_003];
+const RAGGED = [[33, 0, 1000, 1, 400, 4097], [100_003, 0, 64, 63, 5]];
+/** Configs of a path in each case. */
+const DRAWS = Deno.env.get("KVTUNE_FULL") === "1" ? 20 : 2;
+/** Multiply-adds of the reference in one case: all rows of most. */
+const REFERENCE_BUDGET = 1e8;
+
+/** Admitted configs of every path that the device has, drawn at random. */
+function drawn(problem: MlaDecodeProblem, info: DeviceInfo, random: () => number): Config[] {
+  const space = cudaMlaDecode.space(problem, info);
+  const paths = space.params.find(({ name }) => name === "path")!.values as Path[];
+  return paths.flatMap((path) => {
+    const values = Object.entries(PATHS[path].values(problem)).map(([name, values]) => [name, values.map(String)]);
+    const ofPath = narrow(space, { path: [path], ...Object.fromEntries(values) });
+    const configs: Config[] = [];
+    for (let tries = 0; tries < 5000 && configs.length < DRAWS; tries++) {
+      const config = sampleConfig(ofPath, random);
+      if (!brokenConstraint(space, config)) configs.push(config);
+    }
+    return configs;
+  });
+}
+
+const random = randomSource(5);
+const worst = { relError: 0, lseError: 0 };
+
+/** Checks drawn configs of each path on one problem, compiled together. Gives the names of what is wrong. */
+async function wrongIn(device: OpenDevice, fields: Record<string, unknown>): Promise<string[]> {
+  const problem = parseProblem({ ioType: "bf16", ...fields });
+  const list = [...drawn(problem, device.info, random), cudaMlaDecode.baseline(problem, device.info)];
+  const tensors = mlaDecode.inputs(problem, problem.heads);
+  const expected = reference(problem, tensors, REFERENCE_BUDGET);
+  const session = await device.load(tensors);
+  const wrong: string[] = [];
+  try {
+    const built = await Promise.all(
+      list.map((config) => session.build(cudaMlaDecode.program(problem, config, device.info))),
+    );
+    for (const [i, program] of built.entries()) {
+      const check = expected.check(await program.run(), list[i]);
+      program.destroy();
+      if (!check.ok) wrong.push(`${JSON.stringify(fields)} ${configKey(list[i])}: ${check.why}`);
+      worst.relError = Math.max(worst.relError, check.relError);
+      worst.lseError = Math.max(worst.lseError, check.errors.lseError ?? 0);
+    }
+  } finally {
+    session.destroy();
+  }
+  return wrong;
+}
+
+cudaTest("mla_decode on CUDA is right for odd heads, lengths, pages and scales", async (device) => {
+  const wrong: string[] = [];
+  for (const heads of HEADS) {
+    for (const [i, contextLens] of [...LENGTHS, ...RAGGED].entries()) {
+      const batch = typeof contextLens === "number" ? 1 : contextLens.length;
+      const fields = { heads, batch, contextLens, pageSize: [1, 64][i % 2], kvScale: [0.05, 1, 3][i % 3] };
+      wrong.push(...await wrongIn(device, fields));
+    }
+  }
+  console.log(`largest errors: ${JSON.stringify(worst)}`);
+  assert.deepEqual(wrong, []);
+});
+
+cudaTest("mla_decode on CUDA is right with sinks, logit caps, f16 outputs and a bf16 cache", async (device) => {
+  const wrong: string[] = [];
+  for (const heads of [16, 128]) {
+    const ragged = { heads, batch: RAGGED[0].length, contextLens: RAGGED[0] };
+    wrong.push(
+      ...await wrongIn(device, { ...ragged, sinks: true }),
+      ...await wrongIn(device, { ...ragged, logitCap: 20, ioType: "f16" }),
+      ...await wrongIn(device, { ...ragged, kvType: "bf16", sinks: true, logitCap: 30 }),
+    );
+  }
+  assert.deepEqual(wrong, []);
+});
+
+Deno.test("what is drawn for a device reaches every path", () => {
+  const paths = HEADS.flatMap((heads) => {
+    return ["fp8_e4m3", "bf16"].flatMap((kvType) => {
+      const problem = parseProblem({ heads, kvType, ioType: "bf16", contextLens: 4097 });
+      return drawn(problem, testDevice(), random).map(({ path }) => path);
+    });
+  });
+  assert.deepEqual([...new Set(paths)].sort(), Object.keys(PATHS).sort());
+});

@@ -1,0 +1,29 @@
+/** The table of `tune verify`. */
+import type { VerifiedEntry } from "../verify.ts";
+import { digits3, percentText, speedupText } from "./format.ts";
+import { tableText } from "./table.ts";
+
+/** A row an entry, and how many hold. */
+export function verifyText(entries: readonly VerifiedEntry[]): string {
+  const head = ["SMs", "context", "finding", "× baseline, file", "× baseline, now", "µs, file", "µs, now", "change"];
+  const rows = entries.map(({ smCount, contextLen, finding, claimed, measured, stale }) => [
+    String(smCount),
+    String(contextLen),
+    stale ? `${finding} (stale)` : finding,
+    speedupText(claimed.speedup, claimed.speedupInterval),
+    measured ? speedupText(measured.speedup, measured.speedupInterval) : "",
+    digits3(claimed.us),
+    measured ? digits3(measured.us) : "",
+    measured ? percentText(measured.usChange) : "",
+  ]);
+  const right = { right: true };
+  const lines = [
+    tableText(head, rows, Object.fromEntries(head.map((name) => [name, name === "finding" ? {} : right]))),
+  ];
+  for (const { smCount, contextLen, finding, why } of entries) {
+    if (why) lines.push(`${smCount} SMs, context ${contextLen}: ${finding}: ${why}`);
+  }
+  if (entries.some(({ stale }) => stale)) lines.push("Stale: the kernel's sources changed since the file was written.");
+  lines.push(`${entries.filter(({ finding }) => finding === "holds").length} of ${entries.length} entries hold`);
+  return lines.join("\n");
+}

@@ -1,0 +1,98 @@
+import { deepStrictEqual, ok, strictEqual } from "node:assert";
+import type { DeviceInfo, WebGpuProgram } from "../kernels/devices/device.ts";
+import type { Implementation } from "../kernels/kernel.ts";
+import { type Config, configKey } from "../kernels/space.ts";
+import { Budget } from "./budget.ts";
+import { Journal } from "./journal.ts";
+import { STRATEGIES } from "./search/strategies.ts";
+import { runTask, type TaskContext } from "./task.ts";
+import { IDENTITY } from "./testing/journal_rows.ts";
+import { SYNTHETIC, syntheticCost } from "./testing/synthetic_space.ts";
+import type { Workbench } from "./workbench.ts";
+import { WorkerFailure } from "./worker/host.ts";
+
+const BASELINE: Config = { threads: 32, rows: 1, columns: 1, unroll: 1, layout: "row", cached: false, splits: 1 };
+
+const IMPLEMENTATION: Implementation<unknown> = {
+  space: () => SYNTHETIC,
+  baseline: () => BASELINE,
+  workspaceBytes: () => 1,
+  program: (_, config) => ({
+    backend: "webgpu",
+    buffers: [],
+    passes: [{ label: "", source: configKey(config), entryPoint: "", bindings: [], workgroups: [1, 1, 1] }],
+    outputs: [],
+  } satisfies WebGpuProgram),
+  sources: [],
+};
+
+/** A workbench over the made-up landscape, and what it was asked for. */
+function workbench() {
+  const prepared: string[] = [];
+  const tried: string[] = [];
+  const us = (config: Config) => 100 * syntheticCost(config)!;
+  const fake = {
+    prepare: (configs: readonly Config[]) => Promise.resolve(void prepared.push(...configs.map(configKey))),
+    try(config: Config) {
+      tried.push(configKey(config));
+      if (syntheticCost(config) === undefined) return Promise.reject(new WorkerFailure("compile", "no", false));
+      return Promise.resolve({ compileMs: 1, build: {}, check: { ok: true, relError: 0, errors: {} } });
+    },
+    time: (configs: readonly Config[], { samples }: { samples: number }) =>
+      Promise.resolve({ samples: configs.map((config) => new Array<number>(samples).fill(us(config))) }),
+    drop: () => Promise.resolve(),
+  };
+  return { fake: fake as unknown as Workbench, prepared, tried };
+}
+
+async function run(fake: Workbench, changes: Partial<TaskContext>) {
+  using journal = Journal.open(":memory:");
+  return await runTask({
+    implementation: IMPLEMENTATION,
+    problem: {},
+    device: {} as DeviceInfo,
+    workbench: fake,
+    coldCache: false,
+    identity: IDENTITY,
+    journal,
+    strategy: STRATEGIES.bayesian,
+    space: SYNTHETIC,
+    seed: 1,
+    searchUntil: Infinity,
+    raceUntil: Infinity,
+    signal: new AbortController().signal,
+    onProgress() {},
+    ...changes,
+  });
+}
+
+Deno.test("runTask() has each candidate prepared before it is tried, and only so many ahead", async () => {
+  const { fake, prepared, tried } = workbench();
+  const { candidates } = await run(fake, { ahead: 3, budget: new Budget({ evaluations: 30 }) });
+  strictEqual(candidates.size, 30);
+  const measured = tried.slice(1, 31); // The baseline comes first.
+  deepStrictEqual(prepared.slice(0, 30), measured);
+  strictEqual(new Set(prepared).size, prepared.length);
+  strictEqual(prepared.length, 30 + 3);
+});
+
+Deno.test("runTask() prepares nothing for a worker that compiles one at a time, and keeps to its compiles", async () => {
+  const { fake, prepared } = workbench();
+  const { candidates } = await run(fake, { budget: new Budget({ compiles: 5 }) });
+  deepStrictEqual(prepared, []);
+  strictEqual(candidates.size, 5);
+});
+
+Deno.test("runTask() ends a search that promises nothing more, long before the space is used up", async () => {
+  const { fake } = workbench();
+  const { candidates, exhausted, verdict } = await run(fake, {});
+  ok(!exhausted && candidates.size < 1000, `${candidates.size}`);
+  ok(verdict.speedup > 2, `${verdict.speedup}`);
+});
+
+Deno.test("runTask() begins with its lessons", async () => {
+  const { fake, tried } = workbench();
+  const lesson = { ...BASELINE, threads: 64 };
+  await run(fake, { lessons: [lesson], budget: new Budget({ evaluations: 2 }) });
+  strictEqual(tried[1], configKey(lesson));
+});

@@ -1,0 +1,83 @@
+/**
+ * What earlier tasks teach a new one: the best configs of the nearest problems on the nearest devices, to begin with.
+ *
+ * @module
+ */
+import { type Config, configKey, type Param, type ParamValue, type Space } from "../kernels/space.ts";
+import { brokenConstraint } from "../kernels/space.ts";
+import { type Journal, type TaskIdentity, taskKey } from "./journal.ts";
+
+/** Tasks that teach, and configs of each. */
+const TEACHERS = 3;
+const LESSONS = 4;
+
+/** How far another device lies, beside a doubling of a length. */
+const OTHER_DEVICE = 8;
+
+/**
+ * Configs to begin a task with, the most promising first: the best of the nearest tasks in the journal, and those given.
+ *
+ * @param given Configs from elsewhere, such as a results file; they come after the nearest task's.
+ */
+export async function lessons(
+  journal: Journal,
+  identity: TaskIdentity,
+  space: Space,
+  given: readonly Config[] = [],
+): Promise<Config[]> {
+  const own = await taskKey(identity);
+  const teachers = journal.tasks()
+    .filter((task) => task.key !== own && task.identity.kernel === identity.kernel)
+    .filter((task) => task.identity.backend === identity.backend)
+    .map((task) => ({ ...task, distance: distance(task.identity, identity) }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, TEACHERS)
+    .map(({ key }) =>
+      [...journal.candidates(key).values()].filter(({ cost }) => cost !== undefined)
+        .sort((a, b) => a.cost! - b.cost!).slice(0, LESSONS).map(({ config }) => config)
+    );
+  const ranked = [...(teachers[0] ?? []), ...given, ...teachers.slice(1).flat()];
+  const fitting = ranked.map((config) => fitted(space, config)).filter((config) => config !== undefined);
+  return [...new Map(fitting.map((config) => [configKey(config), config])).values()];
+}
+
+/** Doublings between two tasks' sizes, and more for another device. */
+function distance(a: TaskIdentity, b: TaskIdentity): number {
+  const device = a.device.name === b.device.name ? 0 : OTHER_DEVICE;
+  return device + doublings(a.device.smCount, b.device.smCount) + problemDistance(a.problem, b.problem);
+}
+
+function problemDistance(a: unknown, b: unknown): number {
+  if (typeof a === "number" && typeof b === "number") return doublings(a, b);
+  if (typeof a === "object" && typeof b === "object" && a !== null && b !== null) {
+    const [left, right] = [a, b] as Record<string, unknown>[];
+    const names = new Set([...Object.keys(left), ...Object.keys(right)]);
+    // Lists by their first item: a batch's requests are one size, not many.
+    if (Array.isArray(a) && Array.isArray(b)) return problemDistance(a[0], b[0]) + doublings(a.length, b.length);
+    return [...names].reduce((sum, name) => sum + problemDistance(left[name], right[name]), 0);
+  }
+  return a === b ? 0 : 1;
+}
+
+function doublings(a: number, b: number): number {
+  return Math.abs(Math.log2(Math.max(a, 1e-9) / Math.max(b, 1e-9)));
+}
+
+/** The config with the nearest values that the space has, where it admits them. */
+export function fitted(space: Space, config: Config): Config | undefined {
+  const entries: [string, ParamValue][] = [];
+  for (const param of space.params) {
+    const value = nearest(param, config[param.name]);
+    if (value === undefined) return undefined;
+    entries.push([param.name, value]);
+  }
+  const found = Object.fromEntries(entries);
+  return brokenConstraint(space, found) ? undefined : found;
+}
+
+function nearest({ values }: Param, wanted: ParamValue | undefined): ParamValue | undefined {
+  if (wanted !== undefined && values.includes(wanted)) return wanted;
+  if (typeof wanted !== "number") return values.length === 1 ? values[0] : undefined;
+  const numbers = values.filter((value) => typeof value === "number");
+  return numbers.sort((a, b) => doublings(a, wanted) - doublings(b, wanted))[0];
+}

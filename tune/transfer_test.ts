@@ -1,0 +1,52 @@
+import { deepStrictEqual, strictEqual } from "node:assert";
+import type { Space } from "../kernels/space.ts";
+import { type CandidateRow, Journal, type TaskIdentity, taskKey } from "./journal.ts";
+import { inFolder } from "./testing/command.ts";
+import { CANDIDATES, IDENTITY } from "./testing/journal_rows.ts";
+import { fitted, lessons } from "./transfer.ts";
+
+const param = (name: string, values: (number | string)[]) => ({ name, values, what: name, recompiles: true });
+const SPACE: Space = {
+  params: [param("tile", [16, 32, 64]), param("splits", [1, 33, 66])],
+  constraints: [{ name: "small", reason: "small", holds: ({ tile, splits }) => Number(tile) * Number(splits) < 4000 }],
+};
+
+const task = (contextLen: number, device = "A"): TaskIdentity => ({
+  ...IDENTITY,
+  device: { ...IDENTITY.device, name: device },
+  problem: { heads: 16, batch: 1, contextLens: [contextLen] },
+});
+const row = (tile: number, splits: number, cost?: number): CandidateRow => ({
+  ...CANDIDATES[0],
+  config: { tile, splits },
+  outcome: cost === undefined ? "compile" : "ok",
+  cost,
+});
+
+Deno.test(
+  "lessons() gives the best of the nearest tasks first, this device's before another's, each config once",
+  inFolder(async (folder) => {
+    using journal = Journal.open(`${folder}/journal.db`);
+    const add = async (identity: TaskIdentity, ...rows: CandidateRow[]) => {
+      for (const one of rows) journal.addCandidate(await taskKey(identity), identity, one);
+    };
+    await add(task(4096, "B"), row(16, 66, 0.1));
+    await add(task(1024), row(16, 1, 0.5), row(32, 1, 0.4));
+    await add(task(2048), row(64, 33, 0.7), row(32, 33, 0.9), row(16, 33), row(32, 1, 0.95));
+    await add(task(4096), row(16, 66, 0.01)); // Its own rows are no lesson.
+    deepStrictEqual(await lessons(journal, task(4096), SPACE, [{ tile: 16, splits: 33 }]), [
+      { tile: 64, splits: 33 },
+      { tile: 32, splits: 33 },
+      { tile: 32, splits: 1 },
+      { tile: 16, splits: 33 },
+      { tile: 16, splits: 1 },
+      { tile: 16, splits: 66 },
+    ]);
+  }),
+);
+
+Deno.test("fitted() takes the nearest values of the space, and nothing that the space does not admit", () => {
+  strictEqual(fitted(SPACE, { tile: 64, splits: 64 }), undefined);
+  deepStrictEqual(fitted(SPACE, { tile: 20, splits: 64 }), { tile: 16, splits: 66 });
+  strictEqual(fitted(SPACE, { tile: 16 }), undefined);
+});
