@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { MLA_DECODE_PARAMS } from "./mla_decode/params.ts";
+import { INSTALLED_PARAMS, MLA_DECODE_PARAMS } from "./mla_decode/params.ts";
 import type { ParamDomains } from "./param_domain.ts";
 
 /** Domains by kernel, backend and parameter. */
 export const KERNEL_PARAMS = {
   mla_decode: MLA_DECODE_PARAMS,
+  mla_decode_sglang: INSTALLED_PARAMS,
+  mla_decode_vllm: INSTALLED_PARAMS,
 } as const satisfies Readonly<Record<string, Readonly<Record<string, ParamDomains>>>>;
 
 /** The domains of a kernel's parameters on a backend, or undefined where this copy of kvtune does not know the two. */

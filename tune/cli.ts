@@ -12,9 +12,9 @@ import { doctorCommand } from "./commands/doctor.ts";
 import { exportCommand } from "./commands/export.ts";
 import { indexCommand } from "./commands/index.ts";
 import { mergeCommand } from "./commands/merge.ts";
-import { patchCommand } from "./commands/patch.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { replayCommand } from "./commands/replay.ts";
+import { patchCommand } from "./commands/patch.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { showCommand } from "./commands/show.ts";
@@ -33,9 +33,9 @@ function program(backends: Backends) {
     .showSuggestionAfterError()
     .addCommand(sweepCommand(backends), { isDefault: true })
     .addCommand(resumeCommand(backends))
-    .addCommand(patchCommand())
     .addCommand(verifyCommand(backends))
     .addCommand(compareCommand())
+    .addCommand(patchCommand())
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends))
     .addCommand(replayCommand())

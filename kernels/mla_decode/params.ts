@@ -18,6 +18,20 @@ const COMMON = {
   max_kv_splits: { min: 1, max: 65_536 },
 } as const satisfies ParamDomains;
 
+/** What Triton's compiler and both stages of a Triton kernel take. */
+const TRITON = {
+  ...COMMON,
+  /** Query heads a block. */
+  BLOCK_H: { min: 4, max: 128, step: 4 },
+  /** Warps a block of stage 1. */
+  num_warps: { min: 1, max: 32 },
+  /** Warps a block of stage 2. */
+  merge_warps: { min: 1, max: 32 },
+} as const satisfies ParamDomains;
+
+/** Of the kernels that servers have, by backend. */
+export const INSTALLED_PARAMS = { triton: TRITON } as const satisfies Readonly<Record<string, ParamDomains>>;
+
 /** By backend. */
 export const MLA_DECODE_PARAMS = {
   webgpu: {
@@ -69,15 +83,11 @@ export const MLA_DECODE_PARAMS = {
     merge_item: { oneOf: ["warp", "block"] },
   },
   triton: {
-    ...COMMON,
-    /** The baseline's kernels, which have a name; the swept ones have none. */
+    ...TRITON,
+    /** `served`: the kernel that servers launch untuned, which is the baseline. */
     path: { oneOf: ["served"] },
-    /** Query heads a block. */
-    BLOCK_H: { min: 4, max: 128, step: 4 },
-    /** Warps a block of stage 1. */
-    num_warps: { min: 1, max: 32 },
     /** Parts of the latent width that are loaded, converted and multiplied apart. */
-    pieces: { min: 1, max: 64 },
+    pieces: { min: 1, max: 16 },
     /** Registers a thread at most; 0 for no bound. */
     max_registers: { min: 0, max: 255 },
     /** How partial outputs are stored. */
@@ -88,7 +98,5 @@ export const MLA_DECODE_PARAMS = {
     merge_splits: { min: 1, max: 1024 },
     /** Latent widths that a block of stage 2 merges. */
     merge_widths: { min: 16, max: 1024, step: 16 },
-    /** Warps a block of stage 2. */
-    merge_warps: { min: 1, max: 32 },
   },
 } as const satisfies Readonly<Record<string, ParamDomains>>;
