@@ -12,7 +12,10 @@ Deno.test({
   ignore: devices.length === 0,
   fn: inFolder(async (folder) => {
     using journal = Journal.open(`${folder}/journal.db`);
-    const only = { path: ["portable"], merge_slices: ["4", "8"], merge_threads: ["128"], merge_item: ["warp"] };
+    const only = {
+      ...{ path: ["portable"], BLOCK_N: ["32"], num_stages: ["2"], blocks_per_sm: ["1"], pdl: ["false"] },
+      ...{ merge_slices: ["4", "8"], merge_threads: ["128"], merge_item: ["warp"], max_kv_splits: ["8", "16"] },
+    };
     const report = await sweep({
       kernel: "mla_decode",
       backend: "cuda",
