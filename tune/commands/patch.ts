@@ -1,11 +1,12 @@
 /** `tune patch`: how a server that is installed is brought to launch what was tuned. */
 import { Command } from "@commander-js/extra-typings";
 import { SERVERS } from "../../kernels/mla_decode/triton/installed.ts";
-import { lookup, parseResults } from "../../results/mod.ts";
+import { lookup } from "../../results/mod.ts";
 import { pythonCommand } from "../backends.ts";
-import { FailureError, firstLine, UsageError } from "../errors.ts";
+import { FailureError, UsageError } from "../errors.ts";
+import { resultsFrom, SOURCE_HELP } from "../remote/source.ts";
 import { workerEnvironment } from "../worker/host.ts";
-import { callerPath, parseContexts, wholeNumber } from "./options.ts";
+import { parseContexts, wholeNumber } from "./options.ts";
 
 /** The server's own flag for the most splits of a request; vLLM has none. */
 const SPLITS_FLAG: Readonly<Record<string, string>> = { sglang: "--triton-attention-num-kv-splits" };
@@ -23,7 +24,7 @@ interface Patch {
 export function patchCommand() {
   return new Command("patch")
     .description("print the flags and the smallest patch with which an installed server launches what was tuned")
-    .argument("<results>", "the results file of a sweep with --implementation")
+    .argument("<source>", `of a sweep with --implementation: ${SOURCE_HELP}`)
     .option(
       "--context <n>",
       "cached tokens a request, as in 196608 or 192k (default: the longest that was tuned)",
@@ -32,12 +33,12 @@ export function patchCommand() {
     .option("--sm-count <n>", "multiprocessors (default: the most that were tuned)", wholeNumber(1, 9999))
     .option("--python <path>", "the server's Python (default: KVTUNE_PYTHON, or python3)")
     .option("--json", "print one JSON document on stdout and nothing else")
-    .action(async (path, { context, smCount, python, json }) => {
-      const results = readResults(path);
+    .action(async (source, { context, smCount, python, json }) => {
+      const results = await resultsFrom(source);
       const server = SERVERS.find((name) => results.kernel.endsWith(`_${name}`));
       if (!server) {
         throw new UsageError(
-          `Cannot patch a server from "${path}": its kernel is ${results.kernel}, expected one of a sweep with ` +
+          `Cannot patch a server from "${source}": its kernel is ${results.kernel}, expected one of a sweep with ` +
             `--implementation ${SERVERS.join(" or ")}`,
         );
       }
@@ -58,20 +59,6 @@ export function patchCommand() {
         );
       }
     });
-}
-
-function readResults(path: string) {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(callerPath(path));
-  } catch (error) {
-    throw new UsageError(`Cannot read results "${path}": ${firstLine(error)}`);
-  }
-  try {
-    return parseResults(text);
-  } catch (error) {
-    throw new UsageError(`Cannot use "${path}": ${firstLine(error)}`);
-  }
 }
 
 async function patchOf(python: string, server: string, config: Readonly<Record<string, unknown>>): Promise<Patch> {
