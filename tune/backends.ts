@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import { ENVIRONMENT } from "../kernels/devices/cuda.ts";
 import { cacheFolder } from "../kernels/devices/cuda/compile_cache.ts";
 import { DEFAULT_PYTHON } from "../kernels/devices/triton/python.ts";
@@ -27,6 +28,11 @@ function denoWorker(
   };
 }
 
+/** The Python that has Triton: a name on the PATH, or a path as the caller means it. */
+export function pythonCommand(named: string = Deno.env.get("KVTUNE_PYTHON") || DEFAULT_PYTHON): string {
+  return named.includes("/") ? resolve(Deno.env.get("INIT_CWD") ?? ".", named) : named;
+}
+
 /** Triton's worker runs one program, Python; tensors cross a pipe, so that it needs nothing else. */
 function tritonWorker(python: string): WorkerCommand {
   return denoWorker("triton", [`--allow-run=${python}`], [python]);
@@ -47,12 +53,12 @@ function cudaPermissions(): string[] {
 export const BACKENDS: Backends = {
   cuda: denoWorker("cuda", cudaPermissions()),
   webgpu: denoWorker("webgpu"),
-  triton: tritonWorker(Deno.env.get("KVTUNE_PYTHON") || DEFAULT_PYTHON),
+  triton: tritonWorker(pythonCommand()),
 };
 
 /** These backends, with Triton in another Python where one is named. */
 export function withPython(backends: Backends, python: string | undefined): Backends {
-  return python === undefined ? backends : { ...backends, triton: tritonWorker(python) };
+  return python === undefined ? backends : { ...backends, triton: tritonWorker(pythonCommand(python)) };
 }
 
 /** A backend's devices, or why it could not say. */

@@ -78,9 +78,12 @@ export class Effort {
 function unitsOf(program: Program): string[] {
   if (program.backend === "webgpu") return program.passes.map(({ source }) => source);
   if (program.backend === "triton") {
-    return program.launches.map(({ module, function: name, options, args }) => {
-      const values = Object.entries(args).filter(([, arg]) => "value" in arg);
-      return `${module} ${name} ${JSON.stringify([options, values])}`;
+    // A kernel's constants have names in capitals; what a call is given may all be constants of what it launches.
+    return program.launches.map(({ module, function: name, args, grid, options }) => {
+      const constants = Object.entries(args).filter(([arg, value]) =>
+        "value" in value && (!grid || arg === arg.toUpperCase())
+      );
+      return `${module} ${name} ${JSON.stringify([constants, options])}`;
     });
   }
   return program.launches.map(({ entryPoint, defines }) => `${entryPoint} ${JSON.stringify(defines)}`);

@@ -83,6 +83,11 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     { name: "json", args: ["compare", "a.json", "b.json", "--json"], stable: shape },
     { name: "error-alone", args: ["compare", "a.json"] },
   ],
+  patch: [
+    help("patch"),
+    { name: "error-kernel", args: ["patch", "a.json"] },
+    { name: "error-missing", args: ["patch", "none.json"] },
+  ],
   show: [
     help("show"),
     { name: "table", args: ["show", "a.json"] },

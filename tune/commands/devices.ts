@@ -4,13 +4,12 @@ import { type Backends, findAllDevices, withPython } from "../backends.ts";
 import { FailureError } from "../errors.ts";
 import { bytesText } from "../report/format.ts";
 import { tableText } from "../report/table.ts";
-import { callerPython } from "./options.ts";
 
 /** Adds the command. */
 export function devicesCommand(backends: Backends) {
   return new Command("devices")
     .description("list the devices that a sweep can run on")
-    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)", callerPython)
+    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)")
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async ({ json, python }) => {
       const found = await findAllDevices(withPython(backends, python));

@@ -6,14 +6,13 @@ import { type Backends, withPython } from "../backends.ts";
 import { APT_GET, DOCTOR_BACKENDS, examine, type Finding, type Fix, fixesOf } from "../doctor/checks.ts";
 import { isDebian, thisMachine } from "../doctor/machine.ts";
 import { FailureError, UsageError } from "../errors.ts";
-import { callerPython } from "./options.ts";
 
 /** Adds the command. */
 export function doctorCommand(backends: Backends) {
   return new Command("doctor")
     .description("say what is missing for each backend and how to mend it")
     .addOption(new Option("--backend <name>", "examine this backend alone").choices(DOCTOR_BACKENDS))
-    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)", callerPython)
+    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)")
     .option("--fix", "run the commands that mend it, after asking (Debian and Ubuntu)")
     .option("--yes", "with --fix: do not ask")
     .option("--json", "print one JSON document on stdout and nothing else")

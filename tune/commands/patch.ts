@@ -1,11 +1,12 @@
 /** `tune patch`: how a server that is installed is brought to launch what was tuned. */
 import { Command } from "@commander-js/extra-typings";
-import { DEFAULT_PYTHON } from "../../kernels/devices/triton/python.ts";
 import { SERVERS } from "../../kernels/mla_decode/triton/installed.ts";
-import { lookup, parseResults } from "../../results/mod.ts";
-import { FailureError, firstLine, UsageError } from "../errors.ts";
+import { lookup } from "../../results/mod.ts";
+import { pythonCommand } from "../backends.ts";
+import { FailureError, UsageError } from "../errors.ts";
+import { resultsFrom, SOURCE_HELP } from "../remote/source.ts";
 import { workerEnvironment } from "../worker/host.ts";
-import { callerPath, callerPython, parseContexts, wholeNumber } from "./options.ts";
+import { parseContexts, wholeNumber } from "./options.ts";
 
 /** The server's own flag for the most splits of a request; vLLM has none. */
 const SPLITS_FLAG: Readonly<Record<string, string>> = { sglang: "--triton-attention-num-kv-splits" };
@@ -23,21 +24,21 @@ interface Patch {
 export function patchCommand() {
   return new Command("patch")
     .description("print the flags and the smallest patch with which an installed server launches what was tuned")
-    .argument("<results>", "the results file of a sweep with --implementation")
+    .argument("<source>", `of a sweep with --implementation: ${SOURCE_HELP}`)
     .option(
       "--context <n>",
       "cached tokens a request, as in 196608 or 192k (default: the longest that was tuned)",
       (text) => parseContexts(text)[0],
     )
     .option("--sm-count <n>", "multiprocessors (default: the most that were tuned)", wholeNumber(1, 9999))
-    .option("--python <path>", "the server's Python (default: KVTUNE_PYTHON, or python3)", callerPython)
+    .option("--python <path>", "the server's Python (default: KVTUNE_PYTHON, or python3)")
     .option("--json", "print one JSON document on stdout and nothing else")
-    .action(async (path, { context, smCount, python, json }) => {
-      const results = readResults(path);
+    .action(async (source, { context, smCount, python, json }) => {
+      const results = await resultsFrom(source);
       const server = SERVERS.find((name) => results.kernel.endsWith(`_${name}`));
       if (!server) {
         throw new UsageError(
-          `Cannot patch a server from "${path}": its kernel is ${results.kernel}, expected one of a sweep with ` +
+          `Cannot patch a server from "${source}": its kernel is ${results.kernel}, expected one of a sweep with ` +
             `--implementation ${SERVERS.join(" or ")}`,
         );
       }
@@ -45,7 +46,7 @@ export function patchCommand() {
       const tuned = results.configs[sm] ?? Object.values(results.configs)[0];
       const contextLen = context ?? Math.max(...Object.keys(tuned).map(Number));
       const { match, config } = lookup(results, { smCount: sm, contextLen });
-      const patch = await patchOf(python ?? (Deno.env.get("KVTUNE_PYTHON") || DEFAULT_PYTHON), server, config);
+      const patch = await patchOf(pythonCommand(python), server, config);
       const flag = SPLITS_FLAG[server];
       const flags = flag ? [`${flag} ${config.max_kv_splits}`] : [];
       if (json) console.log(JSON.stringify({ server, match, config, flags, ...patch }, null, 2));
@@ -58,20 +59,6 @@ export function patchCommand() {
         );
       }
     });
-}
-
-function readResults(path: string) {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(callerPath(path));
-  } catch (error) {
-    throw new UsageError(`Cannot read results "${path}": ${firstLine(error)}`);
-  }
-  try {
-    return parseResults(text);
-  } catch (error) {
-    throw new UsageError(`Cannot use "${path}": ${firstLine(error)}`);
-  }
 }
 
 async function patchOf(python: string, server: string, config: Readonly<Record<string, unknown>>): Promise<Patch> {

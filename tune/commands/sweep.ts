@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import type { DeviceInfo } from "../../kernels/devices/device.ts";
 import { SERVERS } from "../../kernels/mla_decode/triton/installed.ts";
 import { kernelNames } from "../../kernels/registry.ts";
-import { type Backends, bestDevice, findAllDevices, findDevices, withPython } from "../backends.ts";
+import { type Backends, bestDevice, findAllDevices, findDevices, pythonCommand, withPython } from "../backends.ts";
 import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import { progressObserver } from "../report/progress.ts";
@@ -14,7 +14,6 @@ import type { SweepSettings } from "../settings.ts";
 import { sweep } from "../sweep.ts";
 import {
   callerPath,
-  callerPython,
   parseContexts,
   parseDuration,
   parseOnly,
@@ -44,7 +43,7 @@ export function sweepCommand(backends: Backends) {
         ["own", ...SERVERS],
       ).default("own"),
     )
-    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)", callerPython)
+    .option("--python <path>", "the Python that has Triton (default: KVTUNE_PYTHON, or python3)")
     .option("--sm-counts <list>", "partitions of the device to sweep, as in 132,64,32", parseSmCounts)
     .option("--heads <n>", "query heads", wholeNumber(1, 128), 16)
     .option("--batch <n>", "requests", wholeNumber(1, 4096), 1)
@@ -115,7 +114,7 @@ export function sweepCommand(backends: Backends) {
       const settings: SweepSettings = {
         kernel: isOwn ? options.kernel : `${options.kernel}_${options.implementation}`,
         backend: device.backend,
-        ...(options.python !== undefined && { python: options.python }),
+        ...(options.python !== undefined && { python: pythonCommand(options.python) }),
         device: device.index,
         ...(options.smCounts && { smCounts: options.smCounts }),
         problem: {

@@ -6,15 +6,10 @@ LATENT values, so V is the key tile transposed and is never loaded.
 
 import triton
 import triton.language as tl
-
-try:
-    from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
-except ImportError:  # No programmatic dependent launch in this Triton: launches never ask for it.
-    gdc_launch_dependents = gdc_wait = None
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 LOG2E = tl.constexpr(1.4426950408889634)
 LN2 = tl.constexpr(0.6931471805599453)
-
 
 E4M3_BY_CVT = tl.constexpr(
     """{

@@ -7,6 +7,7 @@ import type { BufferSpec, DeviceInfo, TritonArg, TritonLaunch, TritonProgram } f
 import type { Implementation } from "../../kernel.ts";
 import type { Config } from "../../space.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
+import { estimateTritonUs } from "./cost_model.ts";
 import decode from "./decode.py" with { type: "text" };
 import { cutOf, headBlocks, workspaceBytes } from "./geometry.ts";
 import served from "./served.py" with { type: "text" };
@@ -22,6 +23,7 @@ export const tritonMlaDecode: Implementation<MlaDecodeProblem> = {
   baseline,
   workspaceBytes,
   program,
+  estimateUs: estimateTritonUs,
   sources: [decode, served],
 };
 

@@ -10,10 +10,10 @@ import triton.language as tl
 
 @triton.jit
 def operand(x, KV: tl.constexpr, DTYPE: tl.constexpr):
-    """Cache values in the queries' type; by shifting (· 1/256) where the interpreter runs."""
+    """Cache values in the queries' type; by shifting (· 1/256) where there is no conversion of E4M3."""
     if KV == "e4m3":
         return x.to(tl.float8e4nv, bitcast=True).to(DTYPE)
-    elif KV == "e4m3_plain":
+    elif KV == "e4m3_plain" or KV == "e4m3_shift":
         bits = x.to(tl.uint16)
         return (((bits & 0x80) << 8) | ((bits & 0x7F) << 7)).to(tl.float16, bitcast=True).to(DTYPE)
     else:

@@ -8,6 +8,9 @@ import triton
 
 from kvtune_triton.environment import interpreted
 
+# Triton 3.4 has the functions of programmatic dependent launch, but they do not compile.
+HAS_PDL = tuple(int(part) for part in triton.__version__.split(".")[:2]) >= (3, 5)
+
 RESERVED_SHARED_BYTES = 1024  # What CUDA keeps of each block's shared memory.
 
 # Shared memory of a block at most, by compute capability × 10 (CUDA C++ programming guide, technical specifications).
@@ -81,13 +84,7 @@ def cuda_version():
 
 def features(capability):
     """`e4m3`: converts E4M3 by itself; `pdl`: programmatic dependent launch, where this Triton has it too."""
-    try:
-        from triton.language.extra.cuda import gdc_wait  # noqa: F401
-    except ImportError:
-        has_pdl = False
-    else:
-        has_pdl = True
-    return [name for name, there in (("e4m3", capability >= 89), ("pdl", has_pdl and capability >= 90)) if there]
+    return [name for name, there in (("e4m3", capability >= 89), ("pdl", HAS_PDL and capability >= 90)) if there]
 
 
 def target(arch):

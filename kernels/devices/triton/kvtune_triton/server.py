@@ -22,8 +22,8 @@ class Server:
             operation = getattr(self, f"_{request['op']}")
             return operation(request, payload)
         except Exception as error:  # The caller decides what an error means.
-            # A fault on the device poisons its context: only a new process helps.
-            fatal = "CUDA error" in str(error) or type(error).__name__ == "AcceleratorError"
+            # A fault on the device, in PyTorch's words or Triton's, poisons its context: only a new process helps.
+            fatal = "CUDA error" in str(error) or "Triton Error [CUDA]" in str(error)
             return {"error": _line(error), "building": request["op"] in ("build", "ahead"), "fatal": fatal}, ()
 
     def _list(self, _request, _payload):
