@@ -9,6 +9,7 @@ import { BACKENDS, type Backends } from "./backends.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { resumeCommand } from "./commands/resume.ts";
+import { scheduleCommand } from "./commands/schedule.ts";
 import { sweepCommand } from "./commands/sweep.ts";
 import { FailureError, UsageError } from "./errors.ts";
 import { VERSION } from "./version.ts";
@@ -22,7 +23,8 @@ function program(backends: Backends) {
     .addCommand(sweepCommand(backends), { isDefault: true })
     .addCommand(resumeCommand(backends))
     .addCommand(devicesCommand(backends))
-    .addCommand(doctorCommand(backends));
+    .addCommand(doctorCommand(backends))
+    .addCommand(scheduleCommand(backends));
   for (const command of [root, ...root.commands] as unknown as Command[]) {
     command.exitOverride().configureOutput({
       // One line: the suggestion joins the error.

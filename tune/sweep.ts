@@ -225,6 +225,6 @@ async function runOne(
 }
 
 /** One hash for all sources of an implementation, whatever their order in the list. */
-function sourceHash(sources: readonly string[]): Promise<string> {
+export function sourceHash(sources: readonly string[]): Promise<string> {
   return sha256([...sources].sort().join("\0"));
 }

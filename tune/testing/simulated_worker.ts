@@ -19,6 +19,10 @@ export interface SimulationPlan {
   readonly compile?: readonly string[];
   /** Gets a line for each `try`, so that a test can count what was measured; `log`.pid has the worker's process id. */
   readonly log?: string;
+  /** Multiprocessors of the device; 4 where absent. */
+  readonly smCount?: number;
+  /** Version of the device's driver; 1.0 where absent. */
+  readonly driver?: string;
   /** Times in µs by config key, in place of those made from the key. */
   readonly us?: Readonly<Record<string, number>>;
 }
@@ -55,8 +59,9 @@ export function simulatedUs(config: Config, plan: SimulationPlan): number {
 }
 
 async function answer(request: Request, plan: SimulationPlan): Promise<Replies[keyof Replies]> {
-  if (request.op === "list") return { devices: [DEVICE] };
-  if (request.op === "open") return { device: DEVICE, clock: "device" };
+  const device = { ...DEVICE, smCount: plan.smCount ?? DEVICE.smCount, driver: plan.driver ?? DEVICE.driver };
+  if (request.op === "list") return { devices: [device] };
+  if (request.op === "open") return { device, clock: "device" };
   if (request.op === "drop") return {};
   if (request.op === "time") {
     // The fourth decimal tells the rounds apart, so that intervals have a width.

@@ -1,0 +1,67 @@
+/**
+ * What a run finds before it measures: the plan's targets on this host's devices, and which of them are stale.
+ *
+ * @module
+ */
+import type { DeviceInfo } from "../../kernels/devices/device.ts";
+import type { Size } from "../../results/mod.ts";
+import { type Place, placeOf, type Target, targetText, typeKey } from "../plan/targets.ts";
+import type { Plan } from "../plan/plan.ts";
+import type { StoredEntry } from "./drift.ts";
+import { ageSeconds, type Attempt, type Circumstances, circumstancesNow, type Stale, staleness } from "./stale.ts";
+import { StoredResults } from "./stored.ts";
+
+/** A target, where its result is, and what became of it. */
+export interface SurveyedTarget {
+  readonly target: Target;
+  readonly text: string;
+  readonly place: Place;
+  readonly now: Circumstances;
+  readonly stored?: StoredEntry;
+  /** Absent where the stored result holds, as far as that shows without measuring. */
+  readonly stale?: Stale;
+  /** Seconds since it was last measured. */
+  readonly age: number;
+}
+
+/**
+ * Surveys targets.
+ *
+ * @param devices The devices there are; each target's kind is among them.
+ * @param attempt The last measurement of a size here.
+ */
+export async function survey(
+  targets: readonly Target[],
+  { plan, devices, resultsDir, attempt, date }: {
+    plan: Plan;
+    devices: readonly DeviceInfo[];
+    resultsDir: string;
+    attempt: (path: string, size: Size) => Attempt | undefined;
+    date: Date;
+  },
+): Promise<SurveyedTarget[]> {
+  const stored = new StoredResults(resultsDir);
+  const drivers = new Map(devices.map((device) => [typeKey(device), device.driver]));
+  const known = new Map<string, Circumstances>();
+  const surveyed: SurveyedTarget[] = [];
+  for (const target of targets) {
+    const { kernel, device } = target;
+    const about = `${kernel} ${typeKey(device)}`;
+    const now = known.get(about) ?? await circumstancesNow(kernel, device.backend, drivers.get(typeKey(device))!);
+    known.set(about, now);
+    const place = placeOf(target);
+    const entry = stored.entry(place);
+    const last = attempt(place.path, place.size);
+    const stale = staleness(entry?.evidence, last, now, plan.stale.age, date);
+    surveyed.push({
+      target,
+      text: targetText(target),
+      place,
+      now,
+      ...(entry && { stored: entry }),
+      ...(stale && { stale }),
+      age: entry ? ageSeconds(entry.evidence, last, date) : Infinity,
+    });
+  }
+  return surveyed;
+}
