@@ -108,7 +108,8 @@ class Run {
   #targets = 0;
   #done = 0;
   #verified = 0;
-  #busy: string | undefined;
+  /** Why stale targets wait, where they do. */
+  #waits: string | undefined;
   #commit: string | undefined;
 
   constructor(
@@ -130,10 +131,10 @@ class Run {
       ? "stopped"
       : this.#tuned.length > 0
       ? "updated"
-      : this.#busy !== undefined
+      : this.#waits !== undefined
       ? "skipped"
       : "nothing stale";
-    const reason = why ?? (stop.requested ? "asked to stop" : this.#busy);
+    const reason = why ?? (stop.requested ? "asked to stop" : this.#waits);
     return {
       outcome,
       targets: this.#targets,
@@ -205,7 +206,7 @@ class Run {
     const patienceSeconds = busy.then === "wait" ? busy.patience : 0;
     const claimed = await claimDeviceInTime(devices, first.target, backends, { patienceSeconds, asked: stop.asked });
     if ("why" in claimed) {
-      this.#busy = claimed.why;
+      this.#waits = claimed.why;
       log("device busy", { why: claimed.why });
       return;
     }
@@ -258,23 +259,29 @@ class Run {
     if (sorted.length === 0) return;
     using journal = Journal.open(`${stateDir}/journal.db`);
     const sweeps = Map.groupBy(sorted, ({ target: { contextLen: _, ...rest } }) => JSON.stringify(rest)).values();
+    const each = Math.min(budget.problem, budget.run);
     for (const group of sweeps) {
-      if (stop.requested) return;
-      const left = (this.#deadline - performance.now()) / 1000;
-      // A share of time that is too short finds nothing: rather fewer problems, each with its own budget.
-      const affordable = group.slice(0, Math.max(left > 0 ? 1 : 0, Math.floor(left / budget.problem)));
-      if (affordable.length === 0) return;
-      const [first, ...rest] = affordable;
-      for (const { text, stale } of affordable) log("tuning", { target: text, because: stale!.detail });
-      const report = await tuneTargets([first.target, ...rest.map(({ target }) => target)], {
-        search,
-        device: device.index,
-        budgetSeconds: Math.min(left, affordable.length * budget.problem),
-        backends,
-        journal,
-        stop,
-      });
-      for (const [i, row] of report.rows.entries()) await this.#ended(affordable[i], row);
+      for (const queue = [...group]; queue.length > 0;) {
+        if (stop.requested) return;
+        const left = (this.#deadline - performance.now()) / 1000;
+        // A share of time that is too short finds nothing: rather fewer problems, each with its own budget.
+        const affordable = Math.round(left / each);
+        if (affordable < 1) {
+          this.#waits = "the run's budget is spent";
+          return;
+        }
+        const [first, ...rest] = queue.splice(0, affordable);
+        for (const { text, stale } of [first, ...rest]) log("tuning", { target: text, because: stale!.detail });
+        const report = await tuneTargets([first.target, ...rest.map(({ target }) => target)], {
+          search,
+          device: device.index,
+          budgetSeconds: Math.min(left, (1 + rest.length) * each),
+          backends,
+          journal,
+          stop,
+        });
+        for (const [i, row] of report.rows.entries()) await this.#ended([first, ...rest][i], row);
+      }
     }
   }
 

@@ -43,8 +43,8 @@ export async function circumstancesNow(kernel: string, backend: string, driver: 
 /**
  * Why a stored result is stale, or undefined where it holds.
  *
- * A measurement whose result was not better than the stored one leaves the file as it is, so the last attempt counts as
- * much as the evidence: otherwise every run would try the same again.
+ * A measurement whose result was not better than the stored one can leave the file as it is. So the last attempt counts
+ * too for what merging does not replace a result for: otherwise every run would try the same again.
  *
  * @param evidence What is stored, or undefined for nothing.
  * @param attempt The last measurement of the same size here, where there was one.
@@ -59,7 +59,8 @@ export function staleness(
 ): Stale | undefined {
   if (!evidence) return { reason: "missing", detail: "missing" };
   for (const reason of ["sourceHash", "driver", "toolchain", "kvtune"] as const) {
-    if (evidence[reason] === now[reason] || attempt?.[reason] === now[reason]) continue;
+    if (evidence[reason] === now[reason]) continue;
+    if ((reason === "toolchain" || reason === "kvtune") && attempt?.[reason] === now[reason]) continue;
     return { reason, detail: `${WORDS[reason]} ${short(evidence[reason])} → ${short(now[reason])}` };
   }
   const age = ageSeconds(evidence, attempt, date);
