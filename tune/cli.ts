@@ -8,6 +8,7 @@ import { CommanderError } from "commander";
 import { BACKENDS, type Backends } from "./backends.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
+import { fleetCommand } from "./commands/fleet.ts";
 import { resumeCommand } from "./commands/resume.ts";
 import { scheduleCommand } from "./commands/schedule.ts";
 import { sweepCommand } from "./commands/sweep.ts";
@@ -24,14 +25,19 @@ function program(backends: Backends) {
     .addCommand(resumeCommand(backends))
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends))
-    .addCommand(scheduleCommand(backends));
-  for (const command of [root, ...root.commands] as unknown as Command[]) {
+    .addCommand(scheduleCommand(backends))
+    .addCommand(fleetCommand(backends));
+  for (const command of withSubcommands(root as unknown as Command)) {
     command.exitOverride().configureOutput({
       // One line: the suggestion joins the error.
       outputError: (text, write) => write(text.trim().replace(/\n+/g, " ") + "\n"),
     });
   }
   return root;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...(command.commands as Command[]).flatMap(withSubcommands)];
 }
 
 /**

@@ -34,10 +34,10 @@ export interface Stale {
   readonly detail: string;
 }
 
-/** What a measurement of a kernel would depend on now. */
-export async function circumstancesNow(kernel: string, backend: string, driver: string): Promise<Circumstances> {
+/** What a measurement of a kernel would depend on now, besides the device's driver. */
+export async function circumstancesNow(kernel: string, backend: string): Promise<Omit<Circumstances, "driver">> {
   const { sources } = kernelNamed(kernel).implementations[backend]!;
-  return { sourceHash: await sourceHash(sources), driver, toolchain: toolchain(), kvtune: VERSION };
+  return { sourceHash: await sourceHash(sources), toolchain: toolchain(), kvtune: VERSION };
 }
 
 /**

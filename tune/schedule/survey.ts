@@ -27,7 +27,7 @@ export interface SurveyedTarget {
 /**
  * Surveys targets.
  *
- * @param devices The devices there are; each target's kind is among them.
+ * @param devices The devices there are. Of a kind that is not among them no driver is known: it makes nothing stale.
  * @param attempt The last measurement of a size here.
  */
 export async function survey(
@@ -35,22 +35,24 @@ export async function survey(
   { plan, devices, resultsDir, attempt, date }: {
     plan: Plan;
     devices: readonly DeviceInfo[];
-    resultsDir: string;
+    /** Absent: nothing is stored. */
+    resultsDir?: string;
     attempt: (path: string, size: Size) => Attempt | undefined;
     date: Date;
   },
 ): Promise<SurveyedTarget[]> {
-  const stored = new StoredResults(resultsDir);
+  const stored = resultsDir === undefined ? undefined : new StoredResults(resultsDir);
   const drivers = new Map(devices.map((device) => [typeKey(device), device.driver]));
-  const known = new Map<string, Circumstances>();
+  const known = new Map<string, Omit<Circumstances, "driver">>();
   const surveyed: SurveyedTarget[] = [];
   for (const target of targets) {
     const { kernel, device } = target;
-    const about = `${kernel} ${typeKey(device)}`;
-    const now = known.get(about) ?? await circumstancesNow(kernel, device.backend, drivers.get(typeKey(device))!);
-    known.set(about, now);
+    const about = `${kernel} ${device.backend}`;
+    const common = known.get(about) ?? await circumstancesNow(kernel, device.backend);
+    known.set(about, common);
     const place = placeOf(target);
-    const entry = stored.entry(place);
+    const entry = stored?.entry(place);
+    const now = { ...common, driver: drivers.get(typeKey(device)) ?? entry?.evidence.driver ?? "" };
     const last = attempt(place.path, place.size);
     const stale = staleness(entry?.evidence, last, now, plan.stale.age, date);
     surveyed.push({
