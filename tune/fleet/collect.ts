@@ -74,8 +74,8 @@ function pause(ms: number): Promise<void> {
 /** Whether a job will end that somebody can work on. */
 async function anythingComing(fleet: Fleet, workers: ReadonlyMap<string, unknown>): Promise<boolean> {
   for (const kind of (await fleet.kinds()).keys()) {
-    const { active, wait, delayed, prioritized } = await fleet.queue(kind).getJobCounts();
-    if (active > 0 || (workers.has(kind) && wait + delayed + prioritized > 0)) return true;
+    const { active, waiting, delayed } = await fleet.counts(kind);
+    if (active > 0 || (workers.has(kind) && waiting + delayed > 0)) return true;
   }
   return false;
 }

@@ -13,11 +13,10 @@ export interface Drained {
 export async function drain(fleet: Fleet, { recurring }: { recurring: boolean }): Promise<Drained> {
   let [removed, active, schedulers] = [0, 0, 0];
   for (const kind of (await fleet.kinds()).keys()) {
-    const queue = fleet.queue(kind);
-    const before = await queue.getJobCounts();
-    await queue.drain(true);
-    const after = await queue.getJobCounts();
-    removed += before.wait + before.delayed + before.prioritized - after.wait - after.delayed - after.prioritized;
+    const before = await fleet.counts(kind);
+    await fleet.queue(kind).drain(true);
+    const after = await fleet.counts(kind);
+    removed += before.waiting + before.delayed - after.waiting - after.delayed;
     active += after.active;
   }
   if (recurring) {

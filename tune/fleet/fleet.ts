@@ -38,6 +38,16 @@ export interface Announcement {
   readonly seen: number;
 }
 
+/** Jobs of one queue by state. */
+export interface JobCounts {
+  readonly waiting: number;
+  readonly active: number;
+  /** Waiting for a retry, or for another worker. */
+  readonly delayed: number;
+  readonly completed: number;
+  readonly failed: number;
+}
+
 /** A job or an answer that was not taken. */
 export interface Refusal {
   readonly date: string;
@@ -70,6 +80,20 @@ export class Fleet implements AsyncDisposable {
       this.#queues.set(name, queue);
     }
     return queue;
+  }
+
+  /** How many jobs of a queue are in which state. */
+  async counts(name: string): Promise<JobCounts> {
+    const counts = await this.queue(name).getJobCounts(
+      "waiting",
+      "prioritized",
+      "active",
+      "delayed",
+      "completed",
+      "failed",
+    );
+    const { active, delayed, completed, failed } = counts as Record<string, number>;
+    return { waiting: counts.waiting + counts.prioritized, active, delayed, completed, failed };
   }
 
   /** The kinds of device that have had a job or a worker, by their queue's name. */

@@ -5,6 +5,7 @@
  */
 import type { DeviceInfo } from "../../kernels/devices/device.ts";
 import { kernelNamed } from "../../kernels/registry.ts";
+import { configKey } from "../../kernels/space.ts";
 import type { Results } from "../../results/mod.ts";
 import type { Backends } from "../backends.ts";
 import { FailureError } from "../errors.ts";
@@ -44,7 +45,9 @@ export function deviceMeasure(backends: Backends): Measure {
       const identity = await taskIdentity(kernel, problemOf(target), { ...device, smCount }, search);
       const task = await taskKey(identity);
       using journal = Journal.open(":memory:"); // The truth of a fleet's job is in Redis.
-      for (const row of await rows.load(task)) journal.addCandidate(task, identity, row);
+      const earlier = await rows.load(task);
+      for (const row of earlier) journal.addCandidate(task, identity, row);
+      const known = new Set(earlier.map(({ config }) => configKey(config)));
       const report = await tuneTargets([target], {
         search,
         device: device.index,
@@ -52,7 +55,7 @@ export function deviceMeasure(backends: Backends): Measure {
         backends,
         journal,
         stop,
-        onCandidate: (row) => rows.add(task, row),
+        onCandidate: (row) => known.has(configKey(row.config)) || rows.add(task, row),
       });
       const [row] = report.rows;
       if (row?.results) return row.results;

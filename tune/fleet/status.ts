@@ -40,10 +40,8 @@ export async function fleetStatus(fleet: Fleet): Promise<FleetStatus> {
   const kinds: KindStatus[] = [];
   const failures: FleetStatus["failures"][number][] = [];
   for (const [kind, { backend, name, smCount }] of await fleet.kinds()) {
-    const queue = fleet.queue(kind);
-    const { wait, prioritized, active, delayed, completed, failed } = await queue.getJobCounts();
+    const { waiting, active, delayed, completed, failed } = await fleet.counts(kind);
     const present = (byKind.get(kind) ?? []).map(({ worker }) => worker);
-    const waiting = wait + prioritized;
     const alone = waiting + delayed > 0 && present.length === 0;
     kinds.push({
       kind,
@@ -56,7 +54,7 @@ export async function fleetStatus(fleet: Fleet): Promise<FleetStatus> {
       ...(alone && { why: `no worker has announced a ${name} with ${smCount} SMs (${backend})` }),
     });
     if (failed === 0 || failures.length >= SHOWN) continue;
-    for (const job of await queue.getJobs(["failed"], 0, SHOWN - 1, false)) {
+    for (const job of await fleet.queue(kind).getJobs(["failed"], 0, SHOWN - 1, false)) {
       failures.push({ kind, job: String(job.id), why: printable(job.failedReason) });
     }
   }

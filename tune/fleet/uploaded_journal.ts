@@ -10,6 +10,7 @@ import type { CandidateRow } from "../journal.ts";
 import { OUTCOMES } from "../worker/protocol.ts";
 import type { Redis } from "./redis.ts";
 
+const RETRY_MS = 500;
 const KEPT_SECONDS = 7 * 86_400;
 const MAX_ROWS = 20_000;
 const MAX_ROW_LENGTH = 2 ** 16;
@@ -58,11 +59,16 @@ export class JournalUpload {
   }
 
   async #send(): Promise<void> {
-    const rows = this.#waiting;
-    this.#waiting = [];
-    try {
-      await this.redis.multi().rpush(this.key, ...rows).expire(this.key, KEPT_SECONDS).exec();
-    } catch { // A connection that is closed for good: rows that are not uploaded are measured again.
+    // A connection that was lost in the middle of it takes the command with it; rows that come twice do no harm.
+    while (this.#waiting.length > 0 && this.redis.status !== "end") {
+      const rows = this.#waiting;
+      this.#waiting = [];
+      try {
+        await this.redis.multi().rpush(this.key, ...rows).expire(this.key, KEPT_SECONDS).exec();
+      } catch {
+        this.#waiting.unshift(...rows);
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+      }
     }
   }
 }

@@ -41,6 +41,8 @@ export interface FleetWorkerOptions {
   readonly host: string;
   readonly devices: readonly DeviceInfo[];
   readonly measure: Measure;
+  /** Takes a device of this host, or gives undefined where another job has it. */
+  readonly lock?: (device: DeviceInfo) => Disposable | undefined;
   /** Seconds of silence after which another worker takes over a job. */
   readonly takeoverSeconds: number;
   readonly stop: GracefulStop;
@@ -58,16 +60,12 @@ export async function runFleetWorker(options: FleetWorkerOptions): Promise<void>
   log("worker ready", { worker: name, devices: devices.map(typeKey) });
   await stop.asked;
   log("worker stopping", { worker: name });
-  // Closing waits for the jobs in progress; these hear of the stop by themselves.
-  await Promise.all(workers.map((worker) => worker.close()));
+  // Closing waits for the jobs in progress, which hear of the stop by themselves; without Redis it may wait for ever. A job
+  // that is not given back by then is taken over.
+  const closed = Promise.all(workers.map((worker) => worker.close())).then(() => fleet.leave(name));
+  await Promise.race([closed, stop.over]);
   clearInterval(timer);
-  await Promise.race([fleet.leave(name), aborted(stop.signal)]);
   log("worker stopped", { worker: name });
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
 function deviceWorker(device: DeviceInfo, options: FleetWorkerOptions): Worker {
@@ -104,7 +102,7 @@ class Attempt {
 
   async run(): Promise<TuneAnswer | CheckAnswer> {
     const job = await this.#admitted();
-    using lock = tryLockDevice(this.device);
+    using lock = (this.options.lock ?? tryLockDevice)(this.device);
     if (!lock) return await this.#later();
     this.options.log("job started", { job: this.job.id, do: job.do, target: targetText(job.target) });
     return job.do === "tune" ? await this.#tune(job) : await this.#check(job);

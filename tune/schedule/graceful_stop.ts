@@ -12,6 +12,7 @@ const PATIENCE_SECONDS = 20;
 export class GracefulStop implements Disposable {
   #controller = new AbortController();
   #asked = Promise.withResolvers<void>();
+  #over = Promise.withResolvers<void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #requested = false;
 
@@ -32,12 +33,22 @@ export class GracefulStop implements Disposable {
     return this.#asked.promise;
   }
 
+  /** Resolves when patience is over, or a stop was asked for twice: what has not ended by then is left as it is. */
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
   /** Asks for a stop; asked twice, it is immediate. */
   request(): void {
-    if (this.#requested) return this.#controller.abort();
+    if (this.#requested) return this.#end();
     this.#requested = true;
     this.#asked.resolve();
-    this.#timer = setTimeout(() => this.#controller.abort(), this.patienceSeconds * 1000);
+    this.#timer = setTimeout(() => this.#end(), this.patienceSeconds * 1000);
+  }
+
+  #end(): void {
+    this.#controller.abort();
+    this.#over.resolve();
   }
 
   /** Notes a moment at which nothing is half done, and takes it to stop where that was asked for. */

@@ -39,7 +39,7 @@ export async function fleetCommand(args: readonly string[], options: FleetProces
 export type Event = Readonly<Record<string, unknown>> & { readonly event: string };
 
 /** A fleet command that goes on, and whose log can be waited on. */
-export class FleetProcess {
+export class FleetProcess implements AsyncDisposable {
   readonly child: Deno.ChildProcess;
   readonly events: Event[] = [];
   #waiting: (() => void)[] = [];
@@ -75,6 +75,15 @@ export class FleetProcess {
   async terminate(): Promise<Deno.CommandStatus> {
     this.child.kill("SIGTERM");
     return await this.status();
+  }
+
+  /** Ends it however a test ended. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      this.child.kill("SIGKILL");
+    } catch { // It has ended.
+    }
+    await this.#ended;
   }
 
   async #readEvents(): Promise<void> {
