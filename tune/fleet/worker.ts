@@ -27,8 +27,8 @@ import { JournalUpload, uploadedRows } from "./uploaded_journal.ts";
 /** Times that a job's worker may die before the job counts as failed: outages of Redis count too. */
 const MAX_STALLS = 10;
 
-/** ms after which a job is looked at again that this worker cannot take now. */
-const LOOK_AGAIN = 15_000;
+/** ms after which a job is looked at again that this worker cannot take now: the first time, and at most. */
+const LOOK_AGAIN = { first: 250, most: 60_000 };
 
 /** ms between two announcements. */
 const ANNOUNCE = 5000;
@@ -57,6 +57,7 @@ export async function runFleetWorker(options: FleetWorkerOptions): Promise<void>
   await announce();
   const timer = setInterval(() => announce().catch(() => {}), ANNOUNCE); // Redis may be away: the next one will do.
   const workers = devices.map((device) => deviceWorker(device, options));
+  await Promise.all(workers.map((worker) => worker.waitUntilReady()));
   log("worker ready", { worker: name, devices: devices.map(typeKey) });
   await stop.asked;
   log("worker stopping", { worker: name });
@@ -172,9 +173,10 @@ class Attempt {
     throw new WaitingError();
   }
 
-  /** This worker cannot take the job now; another may. */
+  /** This worker cannot take the job now; another that is idle gets it first, as it has waited longer. */
   async #later(): Promise<never> {
-    await this.job.moveToDelayed(Date.now() + LOOK_AGAIN, this.token);
+    const { first, most } = LOOK_AGAIN;
+    await this.job.moveToDelayed(Date.now() + Math.min(most, first * 2 ** this.job.attemptsStarted), this.token);
     throw new DelayedError();
   }
 }

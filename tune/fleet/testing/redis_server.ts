@@ -44,11 +44,6 @@ export class RedisServer implements AsyncDisposable {
     return this.url.replace(this.#password, "wrong");
   }
 
-  /** The process's id, for what asks the system about it. */
-  get pid(): number {
-    return this.#child!.pid;
-  }
-
   /** Starts it, with what it kept; resolves once it answers. */
   async start(): Promise<void> {
     const { folder, tls, more = [] } = this.options;
