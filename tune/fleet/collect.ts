@@ -71,11 +71,11 @@ function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** Whether a job will end that somebody can work on. */
+/** Whether a job has just ended, or will end since somebody can work on it. */
 async function anythingComing(fleet: Fleet, workers: ReadonlyMap<string, unknown>): Promise<boolean> {
   for (const kind of (await fleet.kinds()).keys()) {
-    const { active, waiting, delayed } = await fleet.counts(kind);
-    if (active > 0 || (workers.has(kind) && waiting + delayed > 0)) return true;
+    const { active, waiting, delayed, completed } = await fleet.counts(kind);
+    if (active + completed > 0 || (workers.has(kind) && waiting + delayed > 0)) return true;
   }
   return false;
 }

@@ -118,10 +118,12 @@ export async function enqueueRecurring(
   text: string,
   { cron, timezone }: { cron: string; timezone?: string },
 ): Promise<Date | undefined> {
-  const job = await fleet.queue(PLANS).upsertJobScheduler(
+  const queue = fleet.queue(PLANS);
+  await queue.upsertJobScheduler(
     name,
     { pattern: cron, ...(timezone !== undefined && { tz: timezone }) },
     { name: "plan", data: { version: 1, text } satisfies PlanJob, opts: { removeOnComplete: 20, removeOnFail: 100 } },
   );
-  return job?.opts.delay === undefined ? undefined : new Date(job.timestamp + job.opts.delay);
+  const next = (await queue.getJobScheduler(name))?.next;
+  return next === undefined ? undefined : new Date(next);
 }
