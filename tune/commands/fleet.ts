@@ -42,7 +42,7 @@ function enqueueCommand() {
     .option("--timezone <name>", "time zone of --cron, as in Europe/Berlin")
     .option("--json", "print one JSON document on stdout and nothing else")
     .action(async (options) => {
-      const { parsePlanText, readPlan } = await import("../plan/plan.ts");
+      const { readPlan } = await import("../plan/plan.ts");
       const { enqueue, enqueueRecurring } = await import("../fleet/enqueue.ts");
       const path = callerPath(options.plan);
       const plan = readPlan(path);
@@ -51,13 +51,11 @@ function enqueueCommand() {
       if (cron !== undefined) {
         const { checkTimetable } = await import("../schedule/job.ts");
         checkTimetable({ cron, ...(timezone !== undefined && { timezone }) });
-        const text = Deno.readTextFileSync(path);
-        parsePlanText(text, path);
-        const next = await enqueueRecurring(fleet, basename(path), text, {
+        const name = basename(path);
+        const next = await enqueueRecurring(fleet, name, Deno.readTextFileSync(path), {
           cron,
           ...(timezone !== undefined && { timezone }),
         });
-        const name = basename(path);
         console.log(
           options.json ? JSON.stringify({ name, next }) : `Recurring: ${name}, next at ${next?.toISOString()}`,
         );
