@@ -12,6 +12,12 @@ export interface MergedEntry extends Size {
   readonly why: string;
 }
 
+/** How results are merged. */
+export interface MergeOptions {
+  /** Sizes whose earlier entry is known to hold no longer, for example from measuring it again. */
+  readonly outdated?: readonly Size[];
+}
+
 /** What a merge did. Every fresh entry is in one of the three lists. */
 export interface Merge {
   /** What the file should have now. */
@@ -27,8 +33,9 @@ export interface Merge {
 /**
  * Merges two results of the same kernel, backend, device and problem. Neither argument changes.
  *
- * At a size that both have, the fresh entry replaces the earlier one in three cases:
+ * At a size that both have, the fresh entry replaces the earlier one in four cases:
  *
+ * - the caller knows that the earlier one is outdated;
  * - the earlier one is stale: it has another source hash, driver or toolchain;
  * - both have the same config, and the fresh interval is narrower in proportion to its time;
  * - they have different configs, and the fresh interval lies wholly below the earlier one.
@@ -39,7 +46,11 @@ export interface Merge {
  * @param existing What was there, or undefined for nothing.
  * @throws {TypeError} Where the two are not about the same thing; the message names the field and both values.
  */
-export function mergeResults(existing: Results | undefined, fresh: Results): Merge {
+export function mergeResults(
+  existing: Results | undefined,
+  fresh: Results,
+  { outdated = [] }: MergeOptions = {},
+): Merge {
   if (existing !== undefined) requireSameSubject(existing, fresh);
   const configs = copy(existing?.configs);
   const evidence = copy(existing?.evidence);
@@ -47,7 +58,9 @@ export function mergeResults(existing: Results | undefined, fresh: Results): Mer
   for (const size of sizesOf(fresh.configs)) {
     const { smCount, contextLen } = size;
     const entry = entryAt(fresh, size)!;
-    const { list, why } = decide(existing && entryAt(existing, size), entry);
+    const old = existing && entryAt(existing, size);
+    const gone = outdated.some((one) => one.smCount === smCount && one.contextLen === contextLen);
+    const { list, why } = old && gone ? { list: "replaced" as const, why: "outdated" } : decide(old, entry);
     lists[list].push({ ...size, why });
     if (list === "kept") continue;
     (configs[smCount] ??= {})[contextLen] = entry.config;

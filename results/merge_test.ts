@@ -64,6 +64,19 @@ Deno.test("mergeResults() keeps the earlier entry where times were not measured 
   assert.equal(outcome(OTHER_CONFIG, { ...fast, partition: true }), "kept: not comparable: other partition");
 });
 
+Deno.test("mergeResults() replaces an entry that the caller knows to be outdated, even a faster one, and no other", () => {
+  const old = sampleResults([[132, 1024], [132, 4096]]);
+  const slower = sampleResults(
+    [[132, 1024], [132, 4096]],
+    OTHER_CONFIG,
+    sampleEvidence({ us: 30, interval: [29, 31] }),
+  );
+  const { merged, replaced, kept } = mergeResults(old, slower, { outdated: [{ smCount: 132, contextLen: 4096 }] });
+  assert.deepEqual(replaced, [{ smCount: 132, contextLen: 4096, why: "outdated" }]);
+  assert.deepEqual(kept.map(({ contextLen }) => contextLen), [1024]);
+  assert.deepEqual(merged.configs["132"], { "1024": SAMPLE_CONFIG, "4096": OTHER_CONFIG });
+});
+
 Deno.test("mergeResults() does not take a config's field order for a difference", () => {
   const reordered = Object.fromEntries(Object.entries(SAMPLE_CONFIG).reverse());
   const { kept } = mergeResults(sampleResults(), sampleResults([[132, 1024]], reordered));

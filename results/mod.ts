@@ -17,7 +17,7 @@ export {
   type MeasuredLookup,
   type ResultsTable,
 } from "./lookup.ts";
-export { type Merge, type MergedEntry, mergeResults } from "./merge.ts";
+export { type Merge, type MergedEntry, type MergeOptions, mergeResults } from "./merge.ts";
 export { stringifyResults } from "./stringify.ts";
 export { writeResults, type Written } from "./write.ts";
 export { findResults, type FoundResults } from "./find.ts";

@@ -5,7 +5,7 @@
  */
 import { dirname, join } from "node:path";
 import { lockFolder, replaceFile } from "./files.ts";
-import { type MergedEntry, mergeResults } from "./merge.ts";
+import { type Merge, type MergedEntry, type MergeOptions, mergeResults } from "./merge.ts";
 import { parseResults } from "./parse.ts";
 import { resultsPath, SCHEMA_REFERENCE } from "./paths.ts";
 import { stringifyResults } from "./stringify.ts";
@@ -35,7 +35,7 @@ export interface Written {
  * @throws {Error} Where the folder can't be written, or the file there is not a results file of the same kernel,
  *   backend, device and problem. The message names the path; the file stays as it is.
  */
-export async function writeResults(dir: string, fresh: Results): Promise<Written> {
+export async function writeResults(dir: string, fresh: Results, options: MergeOptions = {}): Promise<Written> {
   const checked = parseResults(fresh);
   const path = join(dir, resultsPath(checked));
   const folder = dirname(path);
@@ -45,7 +45,7 @@ export async function writeResults(dir: string, fresh: Results): Promise<Written
     throw unwritable(folder, error);
   }
   using lock = await lockFolder(folder);
-  const { merged, ...changes } = mergeInto(path, await readExisting(path), checked);
+  const { merged, ...changes } = mergeInto(path, await readExisting(path), checked, options);
   try {
     await replaceFile(path, stringifyResults({ ...merged, $schema: SCHEMA_REFERENCE }));
     // The rename itself is on the disk once the folder is.
@@ -57,9 +57,9 @@ export async function writeResults(dir: string, fresh: Results): Promise<Written
   return { path, ...changes };
 }
 
-function mergeInto(path: string, existing: Results | undefined, fresh: Results): ReturnType<typeof mergeResults> {
+function mergeInto(path: string, existing: Results | undefined, fresh: Results, options: MergeOptions): Merge {
   try {
-    return mergeResults(existing, fresh);
+    return mergeResults(existing, fresh, options);
   } catch (error) {
     throw new Error(`Cannot write into ${path}: ${(error as Error).message}`, { cause: error });
   }

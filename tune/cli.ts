@@ -10,12 +10,14 @@ import { compareCommand } from "./commands/compare.ts";
 import { devicesCommand } from "./commands/devices.ts";
 import { doctorCommand } from "./commands/doctor.ts";
 import { exportCommand } from "./commands/export.ts";
+import { fleetCommand } from "./commands/fleet.ts";
 import { indexCommand } from "./commands/index.ts";
 import { mergeCommand } from "./commands/merge.ts";
 import { pruneCommand } from "./commands/prune.ts";
 import { replayCommand } from "./commands/replay.ts";
 import { patchCommand } from "./commands/patch.ts";
 import { resumeCommand } from "./commands/resume.ts";
+import { scheduleCommand } from "./commands/schedule.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { showCommand } from "./commands/show.ts";
 import { signCommand } from "./commands/sign.ts";
@@ -38,6 +40,8 @@ function program(backends: Backends) {
     .addCommand(patchCommand())
     .addCommand(devicesCommand(backends))
     .addCommand(doctorCommand(backends))
+    .addCommand(scheduleCommand(backends))
+    .addCommand(fleetCommand(backends))
     .addCommand(replayCommand())
     .addCommand(showCommand())
     .addCommand(exportCommand())
@@ -47,13 +51,17 @@ function program(backends: Backends) {
     .addCommand(serveCommand())
     .addCommand(signCommand())
     .addCommand(verifySignatureCommand());
-  for (const command of [root, ...root.commands] as unknown as Command[]) {
+  for (const command of withSubcommands(root as unknown as Command)) {
     command.exitOverride().configureOutput({
       // One line: the suggestion joins the error.
       outputError: (text, write) => write(text.trim().replace(/\n+/g, " ") + "\n"),
     });
   }
   return root;
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...(command.commands as Command[]).flatMap(withSubcommands)];
 }
 
 /**

@@ -204,15 +204,7 @@ async function runOne(
   const { problem, contextLen } = task;
   const whole = implementation.space(problem, device, { maxWorkspaceBytes: settings.maxWorkspaceBytes });
   const space = asked(() => narrow(whole, settings.only ?? {}));
-  const identity: TaskIdentity = {
-    kernel: kernel.name,
-    sourceHash: await sourceHash(implementation.sources),
-    backend: device.backend,
-    device: { name: device.name, arch: device.arch, driver: device.driver, smCount: device.smCount },
-    problem,
-    seed: settings.seed,
-    coldCache: settings.coldCache,
-  };
+  const identity = await taskIdentity(kernel, problem, device, settings);
   const given = run.startFrom && configsOf(run.startFrom, device.smCount, contextLen);
   const report = await runTask({
     ...run,
@@ -242,6 +234,24 @@ async function runOne(
     tflops,
   });
   return { contextLen, smCount: device.smCount, report, results, gbps, tflops };
+}
+
+/** What the rows of a task belong to. */
+export async function taskIdentity(
+  kernel: Kernel<unknown>,
+  problem: unknown,
+  { backend, name, arch, driver, smCount }: DeviceInfo,
+  { seed, coldCache }: Pick<SweepSettings, "seed" | "coldCache">,
+): Promise<TaskIdentity> {
+  return {
+    kernel: kernel.name,
+    sourceHash: await sourceHash(kernel.implementations[backend]!.sources),
+    backend,
+    device: { name, arch, driver, smCount },
+    problem,
+    seed,
+    coldCache,
+  };
 }
 
 /** One hash for all sources of an implementation, whatever their order in the list. */

@@ -99,8 +99,17 @@ function describe(driver: Driver): DeviceInfo[] {
     const nvml = Nvml.find(properties.pciBusId);
     const info = deviceInfo(driver, properties, smResource(driver, index), nvml?.driverVersion);
     nvml?.close();
-    return info;
+    return { ...info, ...compilerFields() };
   });
+}
+
+/** Absent where there is no compiler: a device without one can still be described. */
+function compilerFields(): Pick<DeviceInfo, "toolchain"> {
+  try {
+    return { toolchain: `NVRTC ${compiler().version}` };
+  } catch {
+    return {};
+  }
 }
 
 class OpenCudaDevice implements OpenDevice {
@@ -125,7 +134,7 @@ class OpenCudaDevice implements OpenDevice {
     const partition = isPartition ? { smCount: this.#context.smCount, hasClusters } : undefined;
     this.info = {
       ...deviceInfo(opened, properties, smResource(opened, index), this.#nvml?.driverVersion, partition),
-      toolchain: `NVRTC ${compiler().version}`,
+      ...compilerFields(),
     };
   }
 

@@ -234,7 +234,7 @@ function folderFor(path: string): string {
 }
 
 /** The command that measures the same again; its paths are the caller's own business. */
-function commandLine(settings: SweepSettings): string {
+export function commandLine(settings: SweepSettings): string {
   const { problem } = settings;
   const parts: [string, unknown][] = [
     ["--kernel", settings.kernel],

@@ -7,6 +7,11 @@ import type { Verdict } from "../measure/race.ts";
 import type { SweepSettings } from "../settings.ts";
 import { VERSION } from "../version.ts";
 
+/** What compiles and runs candidates, as evidence records it. */
+export function toolchain(device: Pick<DeviceInfo, "toolchain">): string {
+  return [`Deno ${Deno.version.deno}`, device.toolchain].filter((part) => part).join(", ");
+}
+
 /** A results file with this one entry, to be merged into what is there. */
 export function toResults({ kernel, problem, device, clock, settings, identity, verdict, gbps, tflops }: {
   kernel: Kernel<unknown>;
@@ -43,7 +48,7 @@ export function toResults({ kernel, problem, device, clock, settings, identity, 
           clock,
           coldCache: settings.coldCache,
           partition: settings.smCounts !== undefined,
-          toolchain: [`Deno ${Deno.version.deno}`, device.toolchain].filter((part) => part).join(", "),
+          toolchain: toolchain(device),
           driver: device.driver,
           sourceHash: identity.sourceHash,
           kvtune: VERSION,

@@ -41,6 +41,10 @@ export interface SimulationPlan {
   readonly diesAfterTries?: number;
   /** Partitions on which every try ends its worker. */
   readonly deadSmCounts?: readonly number[];
+  /** Multiprocessors of the device; 4 where absent. */
+  readonly smCount?: number;
+  /** Version of the device's driver; 1.0 where absent. */
+  readonly driver?: string;
   /** Real time that each request takes, in ms: gives a test the moment to interrupt. */
   readonly delayMs?: number;
   /** Gets a line for each `try`, so that a test can count what was measured; `log`.pid has the worker's process id. */
@@ -118,10 +122,10 @@ export class SimulatedDevice {
   answer(request: Request | RequestBody): Replies[keyof Replies] {
     switch (request.op) {
       case "list":
-        return { devices: [SIMULATED_DEVICE] };
+        return { devices: [this.#info()] };
       case "open":
-        this.#smCount = request.smCount ?? SIMULATED_DEVICE.smCount;
-        return { device: { ...SIMULATED_DEVICE, smCount: this.#smCount }, clock: "device" };
+        this.#smCount = request.smCount ?? this.#info().smCount;
+        return { device: { ...this.#info(), smCount: this.#smCount }, clock: "device" };
       case "drop":
       case "prepare":
         return {};
@@ -139,6 +143,11 @@ export class SimulatedDevice {
         return { samples: request.configs.map((_, i) => rounds.map((round) => round[i])) };
       }
     }
+  }
+
+  #info(): DeviceInfo {
+    const { smCount = SIMULATED_DEVICE.smCount, driver = SIMULATED_DEVICE.driver } = this.plan;
+    return { ...SIMULATED_DEVICE, smCount, driver };
   }
 
   #try(key: string): Replies["try"] {
