@@ -98,8 +98,8 @@ Deno.test(
     write({ ...results, configs: { "4": { ...results.configs["4"], "64": odd } } });
     match((await simulated(["verify", path])).stdout, /context 64: cannot run: .*BLOCK_N is 48, expected one of/);
 
-    write({ ...results, backend: "triton" });
-    match((await simulated(["verify", path])).stdout, /cannot run: backend triton is none of webgpu/);
+    write({ ...results, backend: "metal" });
+    match((await simulated(["verify", path])).stdout, /cannot run: backend metal is none of webgpu/);
 
     const evidence = { "4": { "64": { ...results.evidence["4"]["64"], sourceHash: "old" } } };
     write({ ...results, configs: { "4": { "64": results.configs["4"]["64"] } }, evidence });
