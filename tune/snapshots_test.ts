@@ -88,6 +88,25 @@ const CASES: Readonly<Record<string, readonly Case[]>> = {
     { name: "error-kernel", args: ["patch", "a.json"] },
     { name: "error-missing", args: ["patch", "none.json"] },
   ],
+  replay: [
+    help("replay"),
+    { name: "error", args: ["replay", "--space", "none.json"] },
+    { name: "error-strategy", args: ["replay", "--space", "none.json", "--strategy", "luck"] },
+  ],
+  schedule: [
+    help("schedule"),
+    { name: "error", args: ["schedule", "--once", "--plan", "none.yaml"] },
+    { name: "error-both", args: ["schedule", "--once", "--cron", "0 3 * * 0", "--plan", "none.yaml"] },
+  ],
+  fleet: [
+    help("fleet"),
+    { name: "worker-help", args: ["fleet", "worker", "--help"] },
+    { name: "enqueue-help", args: ["fleet", "enqueue", "--help"] },
+    { name: "collect-help", args: ["fleet", "collect", "--help"] },
+    { name: "status-help", args: ["fleet", "status", "--help"] },
+    { name: "drain-help", args: ["fleet", "drain", "--help"] },
+    { name: "error", args: ["fleet", "status", "--redis", "http://127.0.0.1"] },
+  ],
   show: [
     help("show"),
     { name: "table", args: ["show", "a.json"] },

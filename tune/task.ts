@@ -107,7 +107,9 @@ async function search(
     }
     const next = queue.shift();
     if (!next) return true;
-    if (performance.now() > context.searchUntil || budget.spent || settled.after(strategy.gain)) return false;
+    // Where the baseline alone took the time, what a neighbour found best is still worth a try.
+    const timeUp = performance.now() > context.searchUntil && rows.size > 0;
+    if (timeUp || budget.spent || settled.after(strategy.gain)) return false;
     if (ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
     const { config, fresh, compiles } = next;
     const broken = brokenConstraint(space, config);

@@ -7,6 +7,7 @@ import { Journal } from "./journal.ts";
 import { STRATEGIES } from "./search/strategies.ts";
 import { runTask, type TaskContext } from "./task.ts";
 import { IDENTITY } from "./testing/journal_rows.ts";
+import { simulatedTask, simulatedTimes } from "./testing/simulated_task.ts";
 import { SYNTHETIC, syntheticCost } from "./testing/synthetic_space.ts";
 import type { Workbench } from "./workbench.ts";
 import { WorkerFailure } from "./worker/host.ts";
@@ -41,6 +42,8 @@ function workbench() {
     time: (configs: readonly Config[], { samples }: { samples: number }) =>
       Promise.resolve({ samples: configs.map((config) => new Array<number>(samples).fill(us(config))) }),
     drop: () => Promise.resolve(),
+    trust() {},
+    assure: () => Promise.resolve(),
   };
   return { fake: fake as unknown as Workbench, prepared, tried };
 }
@@ -95,4 +98,14 @@ Deno.test("runTask() begins with its lessons", async () => {
   const lesson = { ...BASELINE, threads: 64 };
   await run(fake, { lessons: [lesson], budget: new Budget({ evaluations: 2 }) });
   strictEqual(tried[1], configKey(lesson));
+});
+
+Deno.test("runTask() tries one candidate at least, the first lesson, also where its time is up", async () => {
+  const lesson = { a: 3, b: 7 };
+  const { report } = await simulatedTask({ us: simulatedTimes(5) }, {
+    searchUntil: 0,
+    strategy: STRATEGIES.bayesian,
+    lessons: [lesson],
+  });
+  deepStrictEqual([...report.candidates.values()].map(({ config }) => config), [lesson]);
 });

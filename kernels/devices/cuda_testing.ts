@@ -15,6 +15,7 @@ export function cudaTest(name: string, test: (device: OpenDevice) => Promise<voi
   Deno.test({
     name,
     ignore: devices.length === 0,
+    sanitizeResources: false, // The driver's libraries are opened once a process, by whichever test comes first.
     async fn() {
       const device = await cuda.open(0);
       try {

@@ -135,6 +135,7 @@ export class WorkerHost implements Worker {
     this.#writer = this.#child.stdin.getWriter();
     this.#closed = Promise.all([this.#readReplies(), this.#readErrors(), this.#child.status]).then(([, , status]) => {
       this.#end(`the worker ended with ${status.signal ?? `exit code ${status.code}`}`);
+      this.#writer.abort().catch(() => {}); // A pipe to nobody is still a file that is open.
     });
   }
 
