@@ -22,7 +22,8 @@ Deno.test({
   name: "The documented story leads from a slow length to the flags and the patch of an installed server",
   ignore,
   fn: inFolder(async (folder) => {
-    const env = { TRITON_INTERPRET: "1", PYTHONPATH: SERVERS, KVTUNE_PYTHON: "python3" };
+    const path = [SERVERS, Deno.env.get("PYTHONPATH")].filter((part) => part).join(":");
+    const env = { TRITON_INTERPRET: "1", PYTHONPATH: path, KVTUNE_PYTHON: "python3" };
     const run = async (args: readonly string[], expected = 0) => {
       const { code, stdout, stderr } = await tuneCommand(args, env);
       strictEqual(code, expected, stderr + stdout);
