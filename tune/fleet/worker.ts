@@ -30,6 +30,12 @@ const MAX_STALLS = 10;
 /** ms after which a job is looked at again that this worker cannot take now: the first time, and at most. */
 const LOOK_AGAIN = { first: 250, most: 60_000 };
 
+/**
+ * ms at most for which a worker keeps from taking jobs after it left one to others: it would be given the same one again.
+ * Drawn at random: two workers that each were given their own would else be so for ever.
+ */
+const STAND_BACK = 1000;
+
 /** ms between two announcements. */
 const ANNOUNCE = 5000;
 
@@ -141,7 +147,7 @@ class Attempt {
     const { device, options: { measure, stop, name, fleet } } = this;
     if (job.measuredBy === name) {
       const others = workersByKind(await fleet.workers()).get(typeKey(device)) ?? [];
-      if (others.some(({ worker }) => worker !== name)) return await this.#later();
+      if (others.some(({ worker }) => worker !== name)) return await this.#leaveToOthers();
       return { version: 1, worker: name, detail: "no other worker has such a device" };
     }
     const { holds, detail } = await measure.check(job, device, stop);
@@ -173,7 +179,17 @@ class Attempt {
     throw new WaitingError();
   }
 
-  /** This worker cannot take the job now; another that is idle gets it first, as it has waited longer. */
+  /** Another worker is to take the job: this one stands back until an idle one has had the chance. */
+  async #leaveToOthers(): Promise<never> {
+    await this.job.moveToDelayed(Date.now() + Math.random() * LOOK_AGAIN.first, this.token);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stoodBack = new Promise((resolve) => timer = setTimeout(resolve, Math.random() * STAND_BACK));
+    await Promise.race([stoodBack, this.options.stop.asked]);
+    clearTimeout(timer);
+    throw new DelayedError();
+  }
+
+  /** The device is busy with something else. */
   async #later(): Promise<never> {
     const { first, most } = LOOK_AGAIN;
     await this.job.moveToDelayed(Date.now() + Math.min(most, first * 2 ** this.job.attemptsStarted), this.token);
