@@ -10,7 +10,7 @@ import type { Results } from "../../results/mod.ts";
 import type { Backends } from "../backends.ts";
 import { FailureError } from "../errors.ts";
 import { type CandidateRow, Journal, taskKey } from "../journal.ts";
-import { placeOf, problemOf } from "../plan/targets.ts";
+import { openRequest, placeOf, problemOf } from "../plan/targets.ts";
 import { type Verification, verifyEntry } from "../schedule/drift.ts";
 import type { GracefulStop } from "../schedule/graceful_stop.ts";
 import { tuneTargets } from "../schedule/tune_targets.ts";
@@ -69,14 +69,7 @@ export function deviceMeasure(backends: Backends): Measure {
       const kill = () => slot.kill();
       stop.signal.addEventListener("abort", kill);
       try {
-        const workbench = new Workbench(slot, {
-          op: "open",
-          device: device.index,
-          ...(target.partition !== undefined && { smCount: target.partition }),
-          kernel: target.kernel,
-          problem: problemOf(target),
-          seed: search.seed,
-        });
+        const workbench = new Workbench(slot, openRequest(target, device, search.seed));
         const entry = {
           config: results.configs[smCount][contextLen],
           evidence: results.evidence[smCount][contextLen],

@@ -4,10 +4,12 @@
  *
  * @module
  */
+import type { DeviceInfo } from "../../kernels/devices/device.ts";
 import { kernelNamed } from "../../kernels/registry.ts";
 import { deviceSlug, resultsPath, type Size } from "../../results/mod.ts";
 import type { SweepSettings } from "../settings.ts";
 import type { DeviceSelector, Plan, PlanEntry } from "./plan.ts";
+import type { OpenRequest } from "../worker/protocol.ts";
 
 /** What tells one kind of device from another: results of one serve all others of its kind. */
 export interface DeviceType {
@@ -141,5 +143,17 @@ export function settingsOf(
     ...search,
     resultsDir,
     command: "",
+  };
+}
+
+/** What a worker is asked to open for a target on a device that the target names. */
+export function openRequest(target: Target, device: DeviceInfo, seed: number): OpenRequest {
+  return {
+    op: "open",
+    device: device.index,
+    ...(target.partition !== undefined && { smCount: target.partition }),
+    kernel: target.kernel,
+    problem: problemOf(target),
+    seed,
   };
 }

@@ -9,7 +9,7 @@ import { type Backends, findDevices } from "../backends.ts";
 import { FailureError, firstLine, UsageError } from "../errors.ts";
 import { Journal } from "../journal.ts";
 import type { Plan } from "../plan/plan.ts";
-import { problemOf, selects, targetsOf, typeKey } from "../plan/targets.ts";
+import { openRequest, selects, targetsOf, typeKey } from "../plan/targets.ts";
 import { speedupText } from "../report/format.ts";
 import type { SweepRow } from "../sweep.ts";
 import { Workbench, WorkerSlot } from "../workbench.ts";
@@ -228,14 +228,7 @@ class Run {
       for (const one of [...doubted].sort((a, b) => b.age - a.age)) {
         if (stop.requested || performance.now() > until) break;
         const { target, text, stored, place, now } = one;
-        const workbench = new Workbench(slot, {
-          op: "open",
-          device: device.index,
-          ...(target.partition !== undefined && { smCount: target.partition }),
-          kernel: target.kernel,
-          problem: problemOf(target),
-          seed: search.seed,
-        });
+        const workbench = new Workbench(slot, openRequest(target, device, search.seed));
         const verification = await verifyEntry(workbench, stored!, drift!.tolerance);
         if (stop.signal.aborted) break;
         this.#verified++;
