@@ -5,15 +5,15 @@
  */
 import assert from "node:assert/strict";
 import { cudaTest } from "../../devices/cuda_testing.ts";
-import type { DeviceInfo, OpenDevice } from "../../devices/device.ts";
+import type { OpenDevice } from "../../devices/device.ts";
 import { randomSource } from "../../random_source.ts";
-import { brokenConstraint, type Config, configKey, narrow, sampleConfig } from "../../space.ts";
+import { configKey } from "../../space.ts";
 import { mlaDecode } from "../kernel.ts";
-import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
+import { parseProblem } from "../problem.ts";
 import { reference } from "../reference.ts";
-import { type Path, PATHS } from "./geometry.ts";
+import { PATHS } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
-import { testDevice } from "./testing.ts";
+import { drawConfigs, testDevice } from "./testing.ts";
 
 const HEADS = [1, 8, 16, 20, 32, 96, 128];
 const LENGTHS = [[1], [4097], [100_003], [0], [33, 0, 1000, 1, 400, 63], [65, 0, 100_003, 4097, 1, 63]];
@@ -22,29 +22,13 @@ const DRAWS = Deno.env.get("KVTUNE_FULL") === "1" ? 20 : 2;
 /** Multiply-adds of the reference in one case: all rows of most. */
 const REFERENCE_BUDGET = 1e8;
 
-/** Admitted configs of every path that the device has, drawn at random. */
-function drawn(problem: MlaDecodeProblem, info: DeviceInfo, random: () => number): Config[] {
-  const space = cudaMlaDecode.space(problem, info);
-  const paths = space.params.find(({ name }) => name === "path")!.values as Path[];
-  return paths.flatMap((path) => {
-    const values = Object.entries(PATHS[path].values(problem)).map(([name, values]) => [name, values.map(String)]);
-    const ofPath = narrow(space, { path: [path], ...Object.fromEntries(values) });
-    const configs: Config[] = [];
-    for (let tries = 0; tries < 5000 && configs.length < DRAWS; tries++) {
-      const config = sampleConfig(ofPath, random);
-      if (!brokenConstraint(space, config)) configs.push(config);
-    }
-    return configs;
-  });
-}
-
 const random = randomSource(5);
 const worst = { relError: 0, lseError: 0 };
 
 /** Checks drawn configs of each path on one problem, compiled together. Gives the names of what is wrong. */
 async function wrongIn(device: OpenDevice, fields: Record<string, unknown>): Promise<string[]> {
   const problem = parseProblem({ ioType: "bf16", ...fields });
-  const list = [...drawn(problem, device.info, random), cudaMlaDecode.baseline(problem, device.info)];
+  const list = [...drawConfigs(problem, device.info, DRAWS, random), cudaMlaDecode.baseline(problem, device.info)];
   const tensors = mlaDecode.inputs(problem, problem.heads);
   const expected = reference(problem, tensors, REFERENCE_BUDGET);
   const session = await device.load(tensors);
@@ -95,7 +79,7 @@ Deno.test("what is drawn for a device reaches every path", () => {
   const paths = HEADS.flatMap((heads) => {
     return ["fp8_e4m3", "bf16"].flatMap((kvType) => {
       const problem = parseProblem({ heads, kvType, ioType: "bf16", contextLens: 4097 });
-      return drawn(problem, testDevice(), random).map(({ path }) => path);
+      return drawConfigs(problem, testDevice(), DRAWS, random).map(({ path }) => path);
     });
   });
   assert.deepEqual([...new Set(paths)].sort(), Object.keys(PATHS).sort());

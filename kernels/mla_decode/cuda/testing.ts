@@ -1,5 +1,30 @@
-/** Devices for tests. */
+/** Devices and configs for tests. */
 import type { DeviceInfo } from "../../devices/device.ts";
+import { brokenConstraint, type Config, narrow, sampleConfig } from "../../space.ts";
+import type { MlaDecodeProblem } from "../problem.ts";
+import { type Path, PATHS } from "./geometry.ts";
+import { cudaMlaDecode } from "./program.ts";
+
+/** So many admitted configs of every path that the device has, drawn at random. */
+export function drawConfigs(
+  problem: MlaDecodeProblem,
+  info: DeviceInfo,
+  perPath: number,
+  random: () => number,
+): Config[] {
+  const space = cudaMlaDecode.space(problem, info);
+  const paths = space.params.find(({ name }) => name === "path")!.values as Path[];
+  return paths.flatMap((path) => {
+    const values = Object.entries(PATHS[path].values(problem)).map(([name, values]) => [name, values.map(String)]);
+    const ofPath = narrow(space, { path: [path], ...Object.fromEntries(values) });
+    const configs: Config[] = [];
+    for (let tries = 0; tries < 5000 && configs.length < perPath; tries++) {
+      const config = sampleConfig(ofPath, random);
+      if (!brokenConstraint(space, config)) configs.push(config);
+    }
+    return configs;
+  });
+}
 
 /** An H200 as its driver describes it, and the same with another compute capability. */
 export function testDevice(computeCapability = 90): DeviceInfo {
