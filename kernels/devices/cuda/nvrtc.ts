@@ -128,6 +128,7 @@ export class Nvrtc {
       `--gpu-architecture=${architecture(major, minor)}`,
       "--std=c++17",
       "--device-as-default-execution-space", // Generic lambdas carry no annotation.
+      "--generate-line-info", // Nsight Compute and Compute Sanitizer then name lines; code stays the same.
       "--ptxas-options=-v",
       ...this.includes.map((folder) => `--include-path=${folder}`),
     ];
