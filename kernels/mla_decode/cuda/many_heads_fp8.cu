@@ -306,9 +306,9 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
     if (all == 224) {                                                            // here, where time is left
       const Tile next = after(listed(n + LISTED - 1), p, st.end);
       list_tile(n + LISTED, next);
-      if (p.batch > 1 && next.at < next.end && (next.flags & FIRST))         // its q, to L2
+      if (p.batch > 1 && next.at < next.end && (next.flags & FIRST))             // its q, to L2
         asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;"
-                   :: "l"(p.q + ((i64)next.request * MLA_HEADS + head0) * MLA_WIDTH), "r"(min(MF_HEADS, MLA_HEADS - head0) * MLA_WIDTH * 2) : "memory");
+                     :: "l"(p.q + ((i64)next.request * MLA_HEADS + head0) * MLA_WIDTH), "r"(min(MF_HEADS, MLA_HEADS - head0) * MLA_WIDTH * 2) : "memory");
     }
     __syncwarp();
     if (++slot == TILE_SLOTS) slot = 0;
