@@ -85,11 +85,12 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
     copies_commit();
     if (me == 0 && tid == 0) {
       Tile t = t0;
+      t.flags &= ~NEW_Q;
       #pragma unroll 1
       for (int n = 0; n < LISTED; n++) { list_tile(n, t); t = after(t, p, st.end); }
     }
   }
-  bar_sync(4, 256);
+  bar_sync(4, 512);                                                              // the list and the first q are there
 
   u32 before = me ? 0 : 2, phase = me ? 0 : 1;                                   // tile n - 1's slot and its round's parity
   auto new_request = [&](int request) {                                          // once both warpgroups are done with the last request's q
@@ -101,9 +102,9 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
   u32 flags_before = me ? listed_flags(0) : 0, flags = listed_flags(me);         // of tiles n - 1 and n
   #pragma unroll 1
   for (int n = me;; n += 2) {
-    if ((flags_before | flags) & FIRST) {
-      if (flags_before & FIRST) new_request(listed(n - 1).request);
-      if (flags & FIRST) new_request(listed(n).request);
+    if ((flags_before | flags) & NEW_Q) {
+      if (flags_before & NEW_Q) new_request(listed(n - 1).request);
+      if (flags & NEW_Q) new_request(listed(n).request);
     }
     if (!(flags & REAL)) break;
     {
@@ -135,13 +136,6 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         wgmma_commit();
       });
       mh_wait(SM_DECIDED, (n & 1) ^ 1);                                          // tile n - 1's references stand
-      if (tid == 0) {
-        const Tile next = after(listed(n + LISTED - 1), p, st.end);
-        list_tile(n + LISTED, next);
-        if (p.batch > 1 && next.at < next.end && (next.flags & FIRST))           // its q, to L2
-          asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;"
-                       :: "l"(p.q + ((i64)next.request * MLA_HEADS + head0) * MLA_WIDTH), "r"(min(MF_HEADS, MLA_HEADS - head0) * MLA_WIDTH * 2) : "memory");
-      }
       __syncwarp();
       float2 ref[8];
       #pragma unroll
@@ -251,6 +245,11 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
   const int column = 256 * me + 64 * (tid >> 5);                                 // the warp's 64 widths
   const u32 va = opaque(SM_TILE + lane * PITCH + column + 16 * ((lane >> 1) & 3));
   const int h = all & 63, quarter = all >> 6;                                    // for the row sums: a head, 16 tokens of a tile
+  if (st.begin < st.end) {                                                       // the first q, beside the QK warps' way to the first rows
+    load_q(p, st.request, head0, all);
+    fence_proxy_async();
+  }
+  bar_sync(4, 512);
   if (st.begin >= st.end) return;
 
   float o[4][32], sum = 0.f;                                                     // o[b][4 j + 2 u + e]: width column + 16 b + 2 g + u, head 8 j + 2 t + e
@@ -304,6 +303,14 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
     });
     __syncwarp();                                                                // the warp has read its widths of the slot
     if (lane == 0) mbar_arrive(SM_EMPTY + 8 * slot);
+    if (all == 224) {                                                            // here, where time is left
+      const Tile next = after(listed(n + LISTED - 1), p, st.end);
+      list_tile(n + LISTED, next);
+      if (p.batch > 1 && next.at < next.end && (next.flags & FIRST))             // its q, to L2
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;"
+                     :: "l"(p.q + ((i64)next.request * MLA_HEADS + head0) * MLA_WIDTH), "r"(min(MF_HEADS, MLA_HEADS - head0) * MLA_WIDTH * 2) : "memory");
+    }
+    __syncwarp();
     if (++slot == TILE_SLOTS) slot = 0;
     wgmma_wait<0>();
     #pragma unroll

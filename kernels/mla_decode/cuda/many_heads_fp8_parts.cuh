@@ -38,8 +38,8 @@ static_assert(MF_DIAG || MF_PV_REGS + MF_QK_REGS <= 256, "setmaxnreg would wait 
 
 #define MF_THREADS 512
 #define MF_HEADS 64
-#define MOVE_AT 13.f          // P of f16 stays under 2^13 ...
-#define HEADROOM 5.f          // ... and a head's largest P is 2^5 when its reference is set: room for small P above f16's subnormals
+#define MOVE_AT 15.f          // P of f16 stays under 2^15 ...
+#define HEADROOM -2.f         // ... and a head's largest P is 2^-2 when its reference is set: 17 octaves until it moves, subnormal P 2^22 below the largest
 
 #define TILE_SLOTS 3
 // Token rows lie at 576 bytes as in the cache, so that lines of 128 bytes are lines in both (where row and cache slot are both even or both odd;
@@ -68,14 +68,15 @@ static_assert(MF_DIAG || MF_PV_REGS + MF_QK_REGS <= 256, "setmaxnreg would wait 
 static_assert(SM_TOTAL <= 232448, "shared memory");
 
 // ---------------------------------------------------------------- the list of tiles
-// A worker's tiles are numbered through its segments.  They stand in a ring of 16, listed eight ahead.
+// A worker's tiles are numbered through its segments.  They stand in a ring of 16, listed ten ahead.
 #define FIRST 1               // of its segment
 #define WHOLE 2               // the segment is all of its request
 #define LAST 4                // of its segment
 #define FINAL 8               // of the worker
 #define MOVED 16              // references moved: O must be rescaled
 #define REAL 32               // there is such a tile
-#define LISTED 8
+#define NEW_Q 64              // its request's q is not in shared memory yet
+#define LISTED 10
 struct Tile { int at, end, request, flags; };   // its first token on the line, where its segment ends (at >= end: no tile)
 __device__ __forceinline__ Tile with_ends(Tile t, int stop) {
   t.flags |= t.at + BLOCK_N >= t.end ? LAST | (t.end >= stop ? FINAL : 0) : 0;
@@ -86,7 +87,7 @@ __device__ __forceinline__ Tile segment(const MlaParams& p, int at, int request,
   if (at >= stop) return t;
   int e;
   while ((e = __ldg(p.kv_indptr + t.request + 1)) <= at) t.request++;
-  t.flags = REAL | FIRST | (e <= stop && at == __ldg(p.kv_indptr + t.request) ? WHOLE : 0);
+  t.flags = REAL | FIRST | NEW_Q | (e <= stop && at == __ldg(p.kv_indptr + t.request) ? WHOLE : 0);
   t.end = min(stop, e);
   return with_ends(t, stop);
 }
