@@ -25,6 +25,11 @@
 #if NUM_STAGES % NUM_GROUPS
 #error "NUM_STAGES: a multiple of NUM_GROUPS"
 #endif
+// Tiles that a block has on their way at most.  The more wait, the further apart the SMs' shares of the bandwidth, and the last SM's end is the
+// kernel's; with fewer than two, a copy's latency is bare.
+#ifndef TILES_IN_FLIGHT
+#define TILES_IN_FLIGHT 2
+#endif
 #ifndef QK_CHAIN
 #define QK_CHAIN 2          // k-steps that the matrix unit adds up itself; see "precision" in few_heads_fp8.cu
 #endif
@@ -254,6 +259,10 @@ __device__ __forceinline__ void produce(const MlaParams& p, MlaStretch s, u32 ri
     more = pos < s.end;
     if (more) now = next();
     mbar_wait_long(empty + 8 * slot, phase ^ 1);
+    if (TILES_IN_FLIGHT < NUM_STAGES) {             // the tile so many before has landed; no wait before the first
+      const int back = slot - TILES_IN_FLIGHT;
+      mbar_wait_long(full + 8 * (back < 0 ? back + NUM_STAGES : back), back < 0 ? phase ^ 1 : phase);
+    }
     if (lane == 0) mbar_expect(full + 8 * slot, 16 * MLA_ROW_BYTES);
     __syncwarp();
     if (lane < 16) bulk_copy(ring + slot * TILE_BYTES + row * ROW_PITCH, from, MLA_ROW_BYTES, full + 8 * slot, policy);
