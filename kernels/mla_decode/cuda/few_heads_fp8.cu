@@ -15,7 +15,7 @@
 #include "few_heads_fp8_parts.cuh"
 
 #define P_MAX 8.f           // a tile's largest P of a head is 2^8 (E4M3 ends at 448), 18 binary orders above what becomes 0
-#define BASE_RANGE 64.f     // binary orders that a tile's reference may pass that of the sums by
+#define M_RANGE 64.f        // binary orders that a tile's reference may pass the segment's by
 
 extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __grid_constant__ MlaParams p) {
   extern __shared__ __align__(128) u8 smem[];
@@ -151,23 +151,31 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         for (int k = 0; k < left(2 * HG); k++) red[4 * (8 * ((from + k) / 2) + 2 * t + ((from + k) & 1)) + warp] = top[k];
       }
       group_sync(wg);                               // all have P of the tile before behind them, too
-      float to_m[2 * HG];                           // what brings the tile's sums to the reference
+      float own[2 * HG], to_m[2 * HG];              // the tile's references, and what brings its sums to the segment's
+      bool far = false;                             // a segment's first tile, or one without a like
+      #pragma unroll
+      for (int i = 0; i < 2 * HG; i++) {
+        const float4 of = *(const float4*)(red + 4 * (8 * (i / 2) + 2 * t + (i & 1)));
+        own[i] = fmaxf(fmaxf(of.x, of.y), fmaxf(of.z, of.w)) - P_MAX;
+        far |= own[i] > m[i] + M_RANGE;
+      }
+      if (far) {
+        #pragma unroll
+        for (int i = 0; i < 2 * HG; i++) {
+          const float to = fmaxf(own[i], m[i]), down = ex2(m[i] - to);
+          m[i] = to;
+          l[i] *= down;
+          lp[i] *= down;
+          #pragma unroll
+          for (int j = 0; j < 8; j++) { acc[j][4 * (i / 2) + (i & 1)] *= down; acc[j][4 * (i / 2) + (i & 1) + 2] *= down; }
+        }
+      }
       u8* to = smem + AT_P + wg * P_BYTES + warp * P_COLUMN + 2 * t * 16 + 2 * g;
       #pragma unroll
       for (int i = 0; i < 2 * HG; i++) {            // head 8 (i / 2) + 2t + (i & 1): tokens 16 warp + g and + 8, side by side in P
         const int at = 4 * (i / 2) + (i & 1);
-        const float4 of = *(const float4*)(red + 4 * (8 * (i / 2) + 2 * t + (i & 1)));
-        const float own = fmaxf(fmaxf(of.x, of.y), fmaxf(of.z, of.w)) - P_MAX;
-        if (own > m[i] + BASE_RANGE) {              // a segment's first tile, or one without a like
-          const float down = ex2(m[i] - own);
-          m[i] = own;
-          l[i] *= down;
-          lp[i] *= down;
-          #pragma unroll
-          for (int j = 0; j < 8; j++) { acc[j][at] *= down; acc[j][at + 2] *= down; }
-        }
-        to_m[i] = ex2(own - m[i]);
-        const float e0 = ex2(s[at] - own), e1 = ex2(s[at + 2] - own);
+        to_m[i] = ex2(own[i] - m[i]);
+        const float e0 = ex2(s[at] - own[i]), e1 = ex2(s[at + 2] - own[i]);
         const u32 x = pack_f16(e0, e1), hi = e4m3x2_of_f16(x), hi16 = f16_of_e4m3x2(hi);
         const u32 lo = e4m3x2_of_f16(f16_sub(x, hi16));
         const float2 both = unpack_f16(f16_add(hi16, f16_of_e4m3x2(lo)));
