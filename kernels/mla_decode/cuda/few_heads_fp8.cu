@@ -14,8 +14,8 @@
 // is added in f32.
 #include "few_heads_fp8_parts.cuh"
 
-#define P_TOP 8.8f          // P = 2^(score - m) <= 2^8.8 = 445.7 < 448, the largest E4M3
-#define P_START 6.f         // a reference is set so that its score's P is 2^6: 2.8 binary orders to rise, and 15 down to E4M3's smallest step
+#define P_MAX 8.f           // a tile's largest P of a head is 2^8 (E4M3 ends at 448), 18 binary orders above what becomes 0
+#define M_RANGE 64.f        // binary orders that a tile's reference may pass the segment's by
 
 extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __grid_constant__ MlaParams p) {
   extern __shared__ __align__(128) u8 smem[];
@@ -51,7 +51,7 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
   // A lane's row for ldmatrix.  QK: one of the warp's 16 tokens, 16 of 32 widths; PV: one of 32 tokens, 16 of 64 widths.
   const u32 k_at = ring + (16 * warp + (lane & 15)) * ROW_PITCH + (lane >> 4) * 16, v_at = ring + lane * ROW_PITCH + 16 * warp;
   const u32 q_desc = desc_low(ring + AT_Q, Q_COLUMN), p_desc = desc_low(ring + AT_P, P_COLUMN);
-  int slot = 0, pos = stretch.begin, r = stretch.request, p_buffer = 0, turn = 0;   // slot: the tile's; turn: the warpgroup that takes it
+  int slot = 0, pos = stretch.begin, r = stretch.request, turn = 0;   // slot: the tile's; turn: the warpgroup that takes it
   u32 phase = 0;
 
   while (pos < stretch.end) {
@@ -67,7 +67,7 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         prefetch_l2((const char*)(p.q + ((u64)(r + 1) * MLA_HEADS + head0) * MLA_WIDTH) + i * 128);
 
     float acc[8][D_REGS];                           // O^T, eight tiles of 64 widths
-    float m[2 * HG], l[2 * HG], lp[2 * HG];         // of heads 8i + 2t + e at [2i + e]; m the same in all threads, l and lp of this thread's tokens:
+    float m[2 * HG], l[2 * HG], lp[2 * HG];         // of heads 8i + 2t + e at [2i + e]; m, a reference, the same in all threads; l and lp of this thread's tokens:
     #pragma unroll                                  // sums of P and of P's two terms.  l makes the log-sum-exp, lp divides what the terms multiplied
     for (int j = 0; j < 8; j++)
       #pragma unroll
@@ -131,10 +131,9 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         ldmatrix_trans(raw[j & 1][1], v_at + tile * TILE_BYTES + j * 64 + 32 * ROW_PITCH);
       };
       load_v(0);
-      // ---- softmax.  m is a reference, not the running maximum: it moves only when a score's P would pass E4M3's range, so the common tile
-      // needs no exchange of maxima and no rescaling.
+      // ---- softmax.  A tile's P is relative to the tile's own maximum, so that E4M3's range is spent on 64 tokens, whatever tokens came before
+      // (a first token that takes most of the weight); the tile's sums are brought to the segment's reference m as they are added.
       const bool live_lo = 16 * warp + g < count, live_hi = 16 * warp + g + 8 < count;
-      bool moved = false;
       #pragma unroll
       for (int i = 0; i < D_REGS; i++) {
         float x = s[i] * scales[8 * (i / 4) + 2 * t + (i & 1)];
@@ -142,66 +141,61 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         x = mla_cap(x, p.cap_log2);
 #endif
         s[i] = (i & 2 ? live_hi : live_lo) ? x : MLA_NEG_INF;
-        moved |= s[i] > m[2 * (i / 4) + (i & 1)] + P_TOP;
       }
-      float e[D_REGS], terms[2 * HG];
-      auto write_p = [&] {
-        u8* to = smem + AT_P + (2 * wg + p_buffer) * P_BYTES + warp * P_COLUMN + 2 * t * 16 + 2 * g;
-        #pragma unroll
-        for (int i = 0; i < 2 * HG; i++) {          // head 8 (i / 2) + 2t + (i & 1): tokens 16 warp + g and + 8, side by side in P
-          const int at = 4 * (i / 2) + (i & 1);
-          e[at] = ex2(s[at] - m[i]);
-          e[at + 2] = ex2(s[at + 2] - m[i]);
-          const u32 x = pack_f16(e[at], e[at + 2]), hi = e4m3x2_of_f16(x), hi16 = f16_of_e4m3x2(hi);
-          const u32 lo = e4m3x2_of_f16(f16_sub(x, hi16));
-          const float2 both = unpack_f16(f16_add(hi16, f16_of_e4m3x2(lo)));
-          terms[i] = both.x + both.y;
-          *(u16*)(to + i / 2 * CORE + (i & 1) * 16) = (u16)hi;
-          *(u16*)(to + (HG + i / 2) * CORE + (i & 1) * 16) = (u16)lo;
-        }
-        fence_proxy_async();
-      };
-      if (m[0] != MLA_NEG_INF) {                    // the same in all threads; a segment's first tile has no reference yet
-        write_p();
-        moved = group_sync_or(wg, moved);
-      } else {
-        moved = true;
-      }
-      if (moved) {
+      {
         float top[2 * HG];
         #pragma unroll
         for (int i = 0; i < 2 * HG; i++) top[i] = fmaxf(s[4 * (i / 2) + (i & 1)], s[4 * (i / 2) + (i & 1) + 2]);
         const int from = reduce_lanes(top, lane, [](float a, float b) { return fmaxf(a, b); });
         #pragma unroll
         for (int k = 0; k < left(2 * HG); k++) red[4 * (8 * ((from + k) / 2) + 2 * t + ((from + k) & 1)) + warp] = top[k];
-        group_sync(wg);
+      }
+      group_sync(wg);                               // all have P of the tile before behind them, too
+      float own[2 * HG], to_m[2 * HG];              // the tile's references, and what brings its sums to the segment's
+      bool far = false;                             // a segment's first tile, or one without a like
+      #pragma unroll
+      for (int i = 0; i < 2 * HG; i++) {
+        const float4 of = *(const float4*)(red + 4 * (8 * (i / 2) + 2 * t + (i & 1)));
+        own[i] = fmaxf(fmaxf(of.x, of.y), fmaxf(of.z, of.w)) - P_MAX;
+        far |= own[i] > m[i] + M_RANGE;
+      }
+      if (far) {
         #pragma unroll
         for (int i = 0; i < 2 * HG; i++) {
-          const float4 of = *(const float4*)(red + 4 * (8 * (i / 2) + 2 * t + (i & 1)));
-          const float top = fmaxf(fmaxf(of.x, of.y), fmaxf(of.z, of.w)) - P_START;
-          const float to = fmaxf(top, m[i]), alpha = ex2(m[i] - to);
+          const float to = fmaxf(own[i], m[i]), down = ex2(m[i] - to);
           m[i] = to;
-          l[i] *= alpha;
-          lp[i] *= alpha;
+          l[i] *= down;
+          lp[i] *= down;
           #pragma unroll
-          for (int j = 0; j < 8; j++) { acc[j][4 * (i / 2) + (i & 1)] *= alpha; acc[j][4 * (i / 2) + (i & 1) + 2] *= alpha; }
+          for (int j = 0; j < 8; j++) { acc[j][4 * (i / 2) + (i & 1)] *= down; acc[j][4 * (i / 2) + (i & 1) + 2] *= down; }
         }
-        write_p();
-        group_sync(wg);
       }
+      u8* to = smem + AT_P + wg * P_BYTES + warp * P_COLUMN + 2 * t * 16 + 2 * g;
       #pragma unroll
-      for (int i = 0; i < 2 * HG; i++) { l[i] += e[4 * (i / 2) + (i & 1)] + e[4 * (i / 2) + (i & 1) + 2]; lp[i] += terms[i]; }
+      for (int i = 0; i < 2 * HG; i++) {            // head 8 (i / 2) + 2t + (i & 1): tokens 16 warp + g and + 8, side by side in P
+        const int at = 4 * (i / 2) + (i & 1);
+        to_m[i] = ex2(own[i] - m[i]);
+        const float e0 = ex2(s[at] - own[i]), e1 = ex2(s[at + 2] - own[i]);
+        const u32 x = pack_f16(e0, e1), hi = e4m3x2_of_f16(x), hi16 = f16_of_e4m3x2(hi);
+        const u32 lo = e4m3x2_of_f16(f16_sub(x, hi16));
+        const float2 both = unpack_f16(f16_add(hi16, f16_of_e4m3x2(lo)));
+        *(u16*)(to + i / 2 * CORE + (i & 1) * 16) = (u16)hi;
+        *(u16*)(to + (HG + i / 2) * CORE + (i & 1) * 16) = (u16)lo;
+        l[i] = fmaf(e0 + e1, to_m[i], l[i]);
+        lp[i] = fmaf(both.x + both.y, to_m[i], lp[i]);
+      }
+      fence_proxy_async();
+      group_sync(wg);
 
       // ---- O^T
-      const u32 p_now = p_desc + (2 * wg + p_buffer) * (P_BYTES >> 4);
-      p_buffer ^= 1;
+      const u32 p_now = p_desc + wg * (P_BYTES >> 4);
       float d[PV_DEPTH][D_REGS];
       u32 a[PV_DEPTH][8];
       auto add = [&](int j) {
         float (&x)[D_REGS] = d[j % PV_DEPTH];
         pin(x);
         #pragma unroll
-        for (int i = 0; i < D_REGS; i++) acc[j][i] += x[i];
+        for (int i = 0; i < D_REGS; i++) acc[j][i] = fmaf(x[i], to_m[2 * (i / 4) + (i & 1)], acc[j][i]);
       };
       #pragma unroll
       for (int j = 0; j < 8; j++) {

@@ -25,6 +25,11 @@
 #if NUM_STAGES % NUM_GROUPS
 #error "NUM_STAGES: a multiple of NUM_GROUPS"
 #endif
+// Tiles that a block has on their way at most.  The more wait, the further apart the SMs' shares of the bandwidth, and the last SM's end is the
+// kernel's; with fewer than two, a copy's latency is bare.
+#ifndef TILES_IN_FLIGHT
+#define TILES_IN_FLIGHT 2
+#endif
 #ifndef QK_CHAIN
 #define QK_CHAIN 2          // k-steps that the matrix unit adds up itself; see "precision" in few_heads_fp8.cu
 #endif
@@ -81,11 +86,11 @@
 #define P_COLUMN (2 * HG * CORE)
 #define P_BYTES (4 * P_COLUMN)
 
-// Shared memory: ring | q [36 columns] | P [NUM_GROUPS][2 buffers] | scales of the heads | m, l and weight of each warpgroup | reductions | barriers.
+// Shared memory: ring | q [36 columns] | P [NUM_GROUPS] | scales of the heads | m, l and weight of each warpgroup | reductions | barriers.
 // At a segment's end q's place holds the halves of the outputs that the warpgroups hand each other, in f16.
 #define AT_Q (NUM_STAGES * TILE_BYTES)
 #define AT_P (AT_Q + (MLA_WIDTH / 16) * Q_COLUMN)
-#define AT_SCALE (AT_P + NUM_GROUPS * 2 * P_BYTES)                      // [BLOCK_H] f32
+#define AT_SCALE (AT_P + NUM_GROUPS * P_BYTES)                      // [BLOCK_H] f32
 #define AT_ML (AT_SCALE + BLOCK_H * 4)                                  // [NUM_GROUPS][m, l][BLOCK_H] f32
 #define AT_RED (AT_ML + NUM_GROUPS * 2 * BLOCK_H * 4)                   // [NUM_GROUPS][BLOCK_H][4 warps][2] f32
 #define AT_BARS (AT_RED + NUM_GROUPS * 8 * BLOCK_H * 4)
@@ -170,12 +175,6 @@ template <int N> __device__ __forceinline__ void pin(float (&d)[N]) {
 // ---------------------------------------------------------------- other instructions
 __device__ __forceinline__ void consumers_sync() { asm volatile("bar.sync 1, %0;" :: "n"(CONSUMERS) : "memory"); }
 __device__ __forceinline__ void group_sync(int group) { asm volatile("bar.sync %0, 128;" :: "r"(2 + group) : "memory"); }
-__device__ __forceinline__ bool group_sync_or(int group, bool flag) {   // the same barrier, and an OR over the warpgroup
-  u32 r;
-  asm volatile("{\n.reg .pred p, q;\nsetp.ne.u32 p, %1, 0;\nbar.red.or.pred q, %2, 128, p;\nselp.u32 %0, 1, 0, q;\n}"
-               : "=r"(r) : "r"((u32)flag), "r"(2 + group) : "memory");
-  return r;
-}
 __device__ __forceinline__ void ldmatrix(u32* v, u32 addr) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];" : "=r"(v[0]), "=r"(v[1]), "=r"(v[2]), "=r"(v[3]) : "r"(addr) : "memory");
 }
@@ -260,6 +259,10 @@ __device__ __forceinline__ void produce(const MlaParams& p, MlaStretch s, u32 ri
     more = pos < s.end;
     if (more) now = next();
     mbar_wait_long(empty + 8 * slot, phase ^ 1);
+    if (TILES_IN_FLIGHT < NUM_STAGES) {             // the tile so many before has landed; no wait before the first
+      const int back = slot - TILES_IN_FLIGHT;
+      mbar_wait_long(full + 8 * (back < 0 ? back + NUM_STAGES : back), back < 0 ? phase ^ 1 : phase);
+    }
     if (lane == 0) mbar_expect(full + 8 * slot, 16 * MLA_ROW_BYTES);
     __syncwarp();
     if (lane < 16) bulk_copy(ring + slot * TILE_BYTES + row * ROW_PITCH, from, MLA_ROW_BYTES, full + 8 * slot, policy);

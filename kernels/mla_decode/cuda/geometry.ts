@@ -120,7 +120,7 @@ export const PATHS: Record<Path, PathShape> = {
       ];
       const column = 2 * (heads / 8) * 128; // two terms of 16 widths, or of 16 tokens
       const q = (latent + rope) / 16 * (column + 16);
-      const p = groups * 2 * 4 * column;
+      const p = groups * 4 * column;
       return stages * (64 * 592 + 16) + q + p + heads * 4 + groups * heads * 40;
     },
   },

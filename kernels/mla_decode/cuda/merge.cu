@@ -68,7 +68,11 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
   const int tokens = __ldg(p.kv_indptr + p.batch), ng = mla_granules(tokens), W = min(p.workers, ng);
 
   int request = -1, first_worker = 0, segments = 0;
-  for (i64 item = from_item; item < to_item; item++) {
+  // A block goes through its first item twice: at first beside stage 1, without loads and stores, so that its instructions are at hand when stage 1
+  // ends.  Not worth it where warps have items of their own.
+  int rehearsal = MLA_PDL && MERGE_BLOCK_ITEM;
+  for (i64 next = from_item; next < to_item;) {
+    const i64 item = next++;
     const int r = (int)(item / (MLA_HEADS * MERGE_SLICES)), h = (int)(item / MERGE_SLICES) % MLA_HEADS, slice = (int)(item % MERGE_SLICES);
     if (r != request) {
       request = r;
@@ -78,20 +82,27 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
     }
 #if MLA_DIRECT
     if (segments == 1) {                                            // stage 1 wrote out and lse of the whole request
-      item = (i64)(r + 1) * MLA_HEADS * MERGE_SLICES - 1;
+      next = (i64)(r + 1) * MLA_HEADS * MERGE_SLICES;
       continue;
     }
 #endif
+    int dry = rehearsal;
+#if MLA_PDL && MERGE_BLOCK_ITEM
+    asm volatile("" : "+r"(dry));                                   // the same code for both, or the first time would be for nothing
+    next -= dry;
+#endif
+    rehearsal = 0;
     const u64 row = (u64)(first_worker + r) * MLA_HEADS + h;        // of the request's first partial
     const int column = slice * SLICE_WIDTHS + (lane % LANES_PER_PARTIAL) * 8;
     const partial_t* from = p.partial + row * MLA_LATENT + column;
     const float* from_lse = p.partial_lse + row;
     io_t* to = p.out + ((u64)r * MLA_HEADS + h) * MLA_LATENT + column;
 #if MLA_PDL
-    pdl_wait();             // stage 1 has ended and its writes are visible; free after the first time
+    if (!dry) pdl_wait();   // stage 1 has ended and its writes are visible; free after the first time
 #endif
     float top = MLA_NEG_INF, sum = 0.f, o[8] = {};
-    for (int base = item_warp * PARTIALS_PER_WARP; base < segments; base += IN_FLIGHT * item_warps * PARTIALS_PER_WARP) {   // uniform in the warp
+    const int from_segment = item_warp * PARTIALS_PER_WARP, present = dry ? 0 : segments, to_segment = dry ? from_segment + 1 : segments;
+    for (int base = from_segment; base < to_segment; base += IN_FLIGHT * item_warps * PARTIALS_PER_WARP) {   // uniform in the warp
       Eight v[IN_FLIGHT];
       float weight[IN_FLIGHT], high = top;
       #pragma unroll
@@ -99,7 +110,7 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
         const int s = base + lane / LANES_PER_PARTIAL + i * item_warps * PARTIALS_PER_WARP;
         weight[i] = MLA_NEG_INF;
         v[i] = Eight{};
-        if (s < segments) { v[i] = load_partial(from + (u64)s * MLA_HEADS * MLA_LATENT); weight[i] = __ldcg(from_lse + (u64)s * MLA_HEADS); }
+        if (s < present) { v[i] = load_partial(from + (u64)s * MLA_HEADS * MLA_LATENT); weight[i] = __ldcg(from_lse + (u64)s * MLA_HEADS); }
         high = fmaxf(high, weight[i]);
       }
       #pragma unroll
@@ -132,7 +143,7 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
       if (lane == 0) { red[warp][SLICE_WIDTHS] = sum; red[warp][SLICE_WIDTHS + 1] = top; }
     }
     __syncthreads();
-    if (warp > 0 || lane >= LANES_PER_PARTIAL) continue;
+    if (warp > 0 || lane >= LANES_PER_PARTIAL || dry) continue;
     for (int w = 0; w < WARPS; w++) top = fmaxf(top, red[w][SLICE_WIDTHS + 1]);
     sum = 0.f;
     #pragma unroll

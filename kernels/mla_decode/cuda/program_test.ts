@@ -5,11 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { cudaTest } from "../../devices/cuda_testing.ts";
-import type { OpenDevice } from "../../devices/device.ts";
+import type { HostTensor, OpenDevice } from "../../devices/device.ts";
+import { encodeE4M3 } from "../../fp8.ts";
+import { decodeBf16 } from "../../half.ts";
 import { randomSource } from "../../random_source.ts";
 import { configKey } from "../../space.ts";
 import { mlaDecode } from "../kernel.ts";
-import { parseProblem } from "../problem.ts";
+import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
 import { reference } from "../reference.ts";
 import { PATHS } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
@@ -72,6 +74,43 @@ cudaTest("mla_decode on CUDA is right with sinks, logit caps, f16 outputs and a 
       ...await wrongIn(device, { ...ragged, kvType: "bf16", sinks: true, logitCap: 30 }),
     );
   }
+  assert.deepEqual(wrong, []);
+});
+
+/**
+ * Inputs whose first token of each request takes some 1 / (1 + n · e^-gap) of head 0's weight, as trained models' first
+ * tokens do. Widths 0 to 63 are 1 in all other tokens, so that weight which these lose shows in the output.
+ */
+function withFirstTokens(problem: MlaDecodeProblem, gap: number): HostTensor[] {
+  const tensors = mlaDecode.inputs(problem, 1);
+  const [q, cache, indptr, indices] = tensors.map(({ data }) => data as Uint16Array | Uint8Array | Int32Array);
+  const { heads, latent, rope } = problem;
+  const width = latent + rope;
+  for (let row = 0; row < q.length; row += width) q.fill(0, row, row + 64);
+  for (let b = 0; b + 1 < indptr.length; b++) {
+    for (let t = indptr[b]; t < indptr[b + 1]; t++) {
+      cache.fill(encodeE4M3(1), indices[t] * width, indices[t] * width + 64);
+    }
+    const query = Array.from({ length: width }, (_, w) => decodeBf16(q[b * heads * width + w]));
+    const scale = gap / (query.reduce((sum, x) => sum + x * x, 0) * problem.smScale);
+    cache.set(query.map((x) => encodeE4M3(x * scale)), indices[indptr[b]] * width);
+  }
+  return tensors;
+}
+
+cudaTest("mla_decode on CUDA keeps what a heavy first token leaves to long stretches", async (device) => {
+  const problem = parseProblem({ ioType: "bf16", heads: 16, contextLens: 32768 });
+  const tensors = withFirstTokens(problem, 11.8);
+  const expected = reference(problem, tensors, REFERENCE_BUDGET);
+  const session = await device.load(tensors);
+  const wrong: string[] = [];
+  for (const config of drawConfigs(problem, device.info, 1, random)) {
+    const program = await session.build(cudaMlaDecode.program(problem, { ...config, max_kv_splits: 4 }, device.info));
+    const check = expected.check(await program.run(), config);
+    program.destroy();
+    if (!check.ok) wrong.push(`${configKey(config)}: ${check.why}`);
+  }
+  session.destroy();
   assert.deepEqual(wrong, []);
 });
 

@@ -77,7 +77,7 @@ Deno.test("space() gives few_heads_fp8 two small blocks an SM or one large one",
     [config.warpgroups, config.blocks_per_sm, config.num_stages, pathOf(config).sharedBytes(given, config)].join()
   );
   // The last: FEW_HEADS_FP8_SMEM, as the compiler has it.
-  assert.deepEqual([...new Set(shapes)].sort(), ["1,2,2,99616", "2,1,4,180160"]);
+  assert.deepEqual([...new Set(shapes)].sort(), ["1,2,2,97568", "2,1,4,176064"]);
 });
 
 Deno.test("space() gives each refused config a reason", () => {
