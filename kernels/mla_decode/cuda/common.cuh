@@ -38,6 +38,9 @@
 #ifndef MLA_PDL
 #define MLA_PDL 1           // 1: stage 2 is launched with programmatic stream serialization (compute capability 9.0 up)
 #endif
+#ifndef MLA_EARLY
+#define MLA_EARLY 0         // 1, with MLA_PDL: stage 2 lets the next launch start beside it, and stage 1 prefetches while it waits (few_heads_fp8.cu)
+#endif
 #ifndef MLA_DIRECT
 #define MLA_DIRECT 0        // 1: stage 1 writes requests that lie in one worker to out and lse itself, and stage 2 skips them (many_heads.cu)
 #endif
@@ -90,7 +93,7 @@ struct MlaParams {
   float cap_log2;           // logit cap * log2(e); unused without MLA_LOGIT_CAP                                     80
   int batch;                //                                                                                       84
   int workers;              // gridDim.x of stage 1                                                                  88
-  int reserved;             // 0                                                                                     92
+  int tokens;               // kv_indptr[batch] as the host expects it (kv_indices has so many); where it matters, the device's own decides  92
 };
 
 // ---------------------------------------------------------------- the cut of the token line (the same arithmetic in every kernel and in the host)
@@ -105,17 +108,22 @@ __device__ __forceinline__ int mla_worker_of(int granule, int ng, int W) {
 
 struct MlaStretch { int begin, end, request; };   // tokens [begin, end) of the line, and the request that holds `begin`
 
-// The stretch of worker w.  All threads of the block call it (it holds a barrier).  The request is found by counting the requests that end at
-// or before `begin`: one coalesced read of kv_indptr whatever the batch, where a binary search is a chain of misses.
-__device__ __forceinline__ MlaStretch mla_stretch(const MlaParams& p, int w, int tid, int threads) {
-  const int mine = tid < p.batch ? __ldg(p.kv_indptr + tid + 1) : 0x7fffffff;
-  const int tokens = __ldg(p.kv_indptr + p.batch);
+// The tokens of worker w out of so many.
+__device__ __forceinline__ MlaStretch mla_cut(const MlaParams& p, int tokens, int w) {
   const int ng = mla_granules(tokens), W = min(p.workers, ng);
   MlaStretch s = {0, 0, 0};
   if (w < W) {
     s.begin = mla_first_granule(w, ng, W) * MLA_GRANULE;
     s.end = min(tokens, mla_first_granule(w + 1, ng, W) * MLA_GRANULE);
   }
+  return s;
+}
+
+// The stretch of worker w.  All threads of the block call it (it holds a barrier).  The request is found by counting the requests that end at
+// or before `begin`: one coalesced read of kv_indptr whatever the batch, where a binary search is a chain of misses.
+__device__ __forceinline__ MlaStretch mla_stretch(const MlaParams& p, int w, int tid, int threads) {
+  const int mine = tid < p.batch ? __ldg(p.kv_indptr + tid + 1) : 0x7fffffff;
+  MlaStretch s = mla_cut(p, __ldg(p.kv_indptr + p.batch), w);
   s.request = __syncthreads_count(mine <= s.begin);
   for (int base = threads; base < p.batch; base += threads) {        // more requests than threads: uniform in the block
     const int r = base + tid;

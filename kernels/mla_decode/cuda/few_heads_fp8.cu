@@ -29,18 +29,36 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
     for (int s = 0; s < NUM_STAGES; s++) { mbar_init(full + 8 * s, 4); mbar_init(empty + 8 * s, 4); }
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
+  const auto prefetch_q = [&] {
+    for (int i = tid - CONSUMERS; i < min(BLOCK_H, MLA_HEADS - head0) * MLA_WIDTH * 2 / 128; i += 128)
+      prefetch_l2((const char*)(p.q + (u64)head0 * MLA_WIDTH) + i * 128);
+  };
+  First first = {-1, 0};
+#if MLA_EARLY
+  // Nothing may be read yet, but lines may come into L2: those of the stretch that this worker has if the host counted right.
+  const MlaStretch guess = mla_cut(p, p.tokens, blockIdx.x);
+  if (tid >= CONSUMERS) {
+    if (tid == CONSUMERS) prefetch_l2(p.kv_indptr);
+    for (int k = guess.begin + (tid - CONSUMERS) * 32; k < guess.end; k += 128 * 32) prefetch_l2(p.kv_indices + k);
+    if (p.batch == 1) prefetch_q();
+  }
+#endif
 #if MLA_PDL
   pdl_wait();               // where this launch itself overlaps an earlier kernel
 #endif
-  if (p.batch == 1 && tid >= CONSUMERS) {           // q of the only request, while kv_indptr is on its way
-    for (int i = tid - CONSUMERS; i < min(BLOCK_H, MLA_HEADS - head0) * MLA_WIDTH * 2 / 128; i += 128)
-      prefetch_l2((const char*)(p.q + (u64)head0 * MLA_WIDTH) + i * 128);
+#if MLA_EARLY
+  if (tid >= CONSUMERS && guess.begin < guess.end) {
+    first.position = min(guess.begin + (tid - CONSUMERS) / 32 * 16 + (lane & 15), guess.end - 1);
+    first.slot = __ldg(p.kv_indices + first.position);
   }
+#else
+  if (p.batch == 1 && tid >= CONSUMERS) prefetch_q();   // of the only request, while kv_indptr is on its way
+#endif
   const MlaStretch stretch = mla_stretch(p, blockIdx.x, tid, THREADS);   // holds the barrier that publishes the mbarriers
 
   if (block_warp >= CONSUMERS / 32) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 " STR(PRODUCER_REGS) ";");
-    if (FEW_HEADS_MODE != 2 && stretch.begin < stretch.end) produce(p, stretch, ring, full, empty, block_warp - CONSUMERS / 32, lane);
+    if (FEW_HEADS_MODE != 2 && stretch.begin < stretch.end) produce(p, stretch, ring, full, empty, block_warp - CONSUMERS / 32, lane, first);
     return;
   }
   asm volatile("setmaxnreg.inc.sync.aligned.u32 " STR(CONSUMER_REGS) ";");

@@ -237,7 +237,8 @@ __device__ __forceinline__ u32 f16_add(u32 a, u32 b) { const __half2 r = __hadd2
 // ---------------------------------------------------------------- producers
 // Warp pw brings rows 16pw .. 16pw + 15 of every tile, one bulk copy a row, whatever the page size.  Rows past a segment's end repeat its last row
 // (finite values; their P is 0).
-__device__ __forceinline__ void produce(const MlaParams& p, MlaStretch s, u32 ring, u32 full, u32 empty, int pw, int lane) {
+struct First { int position; u32 slot; };           // an entry of kv_indices that has been loaded ahead; position -1: none
+__device__ __forceinline__ void produce(const MlaParams& p, MlaStretch s, u32 ring, u32 full, u32 empty, int pw, int lane, First first) {
   for (int k = s.begin + (pw * 32 + lane) * 32; k < s.end; k += 128 * 32) prefetch_l2(p.kv_indices + k);
   const u64 policy = l2_evict_first();
   const int row = 16 * pw + (lane & 15);
@@ -249,9 +250,10 @@ __device__ __forceinline__ void produce(const MlaParams& p, MlaStretch s, u32 ri
     }
     const int count = min(BLOCK_N, segment_end - pos), at = pos + min(row, count - 1);
     pos += count;
-    return (u32)__ldg(p.kv_indices + at);
+    return MLA_EARLY && at == first.position ? first.slot : (u32)__ldg(p.kv_indices + at);
   };
   u32 now = next();
+  first.position = -1;
   int slot = 0;
   u32 phase = 0;
   for (bool more = true; more;) {

@@ -33,6 +33,8 @@ export interface PathShape {
    * reads or writes memory, so it may overwrite the partials that the stage 2 before it reads.
    */
   readonly waitsFirst: boolean;
+  /** Whether stage 2 should let the next launch start beside it (MLA_EARLY). */
+  early(config: Config): boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
@@ -58,6 +60,7 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
     waitsFirst: false,
+    early: () => false,
     granule: 16,
     values: (problem) => ({
       BLOCK_N: [64],
@@ -92,6 +95,8 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["fp8_e4m3"], ["bf16"]), // q in two E4M3 terms holds bf16's bits, not f16's.
     waitsFirst: true,
+    // Measured: gains with one large block an SM and few merging blocks, loses with two small blocks.
+    early: (config) => config.warpgroups === 2 && config.merge_item === "block" && config.direct !== true,
     granule: 16,
     // Two blocks an SM with one computing warpgroup and two tiles each, or one block with two and four.
     values: () => ({
@@ -129,6 +134,7 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["bf16"], ["bf16", "f16"]), // It reads FP8 as well, but many_heads_fp8 is faster there.
     waitsFirst: false,
+    early: () => false,
     granule: 64,
     values: () => ({
       BLOCK_N: [64],
@@ -154,6 +160,7 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["fp8_e4m3"], ["bf16", "f16"]),
     waitsFirst: false,
+    early: () => false,
     granule: 64,
     values: () => ({
       BLOCK_N: [64],
@@ -175,6 +182,7 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: false,
     takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
     waitsFirst: false,
+    early: () => false,
     granule: 16,
     values: () => ({
       BLOCK_N: [32, 64],

@@ -59,6 +59,9 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
 #if MERGE_BLOCK_ITEM
   __shared__ float red[WARPS][SLICE_WIDTHS + 2];    // widths, sum of weights, their reference
 #endif
+#if MLA_PDL && MLA_EARLY
+  pdl_launch();             // once every block is here, the next launch may take room; it waits for this grid's end
+#endif
   const int tid = threadIdx.x, warp = tid >> 5, lane = tid & 31;
   const int item_warps = MERGE_BLOCK_ITEM ? WARPS : 1, item_warp = MERGE_BLOCK_ITEM ? warp : 0;
   // Neighbouring items are of one request, whose segments are looked up once.

@@ -6,7 +6,7 @@
 import type { BufferSpec, CudaArg, CudaLaunch, CudaProgram, DeviceInfo } from "../../devices/device.ts";
 import type { Implementation } from "../../kernel.ts";
 import type { Config } from "../../space.ts";
-import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
+import { ELEMENT_BYTES, type MlaDecodeProblem, totalTokens } from "../problem.ts";
 import common from "./common.cuh" with { type: "text" };
 import fewHeads from "./few_heads.cu" with { type: "text" };
 import fewHeadsFp8 from "./few_heads_fp8.cu" with { type: "text" };
@@ -86,6 +86,7 @@ function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo):
     MLA_PDL: pdl ? 1 : 0,
     MLA_GRANULE: path.granule,
     MLA_DIRECT: config.direct ? 1 : 0,
+    MLA_EARLY: pdl && path.early(config) ? 1 : 0,
   };
   const args = [parameters(problem, workers)];
   const buffers: BufferSpec[] = [
@@ -161,7 +162,7 @@ function parameters(problem: MlaDecodeProblem, workers: number): CudaArg {
       { f32: logitCap * Math.LOG2E },
       { i32: batch },
       { i32: workers },
-      { i32: 0 },
+      { i32: totalTokens(problem) },
     ],
   };
 }
