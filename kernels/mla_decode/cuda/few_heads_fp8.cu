@@ -14,7 +14,8 @@
 // is added in f32.
 #include "few_heads_fp8_parts.cuh"
 
-#define P_MAX 8.f           // a tile's largest P of a head is 2^8 (E4M3 ends at 448), 18 binary orders above what becomes 0
+#define P_MAX 7.f           // a tile's largest P of a head is about 2^7, 17 binary orders above what becomes 0.  E4M3 ends at 448: room for what
+                            // f16 rounds off a score of up to 4096
 #define M_RANGE 64.f        // binary orders that a tile's reference may pass the segment's by
 
 extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __grid_constant__ MlaParams p) {
@@ -161,21 +162,23 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
         s[i] = (i & 2 ? live_hi : live_lo) ? x : MLA_NEG_INF;
       }
       {
-        float top[2 * HG];
+        u32 top[HG];                                // two heads each, f16: near enough for a reference
         #pragma unroll
-        for (int i = 0; i < 2 * HG; i++) top[i] = fmaxf(s[4 * (i / 2) + (i & 1)], s[4 * (i / 2) + (i & 1) + 2]);
-        const int from = reduce_lanes(top, lane, [](float a, float b) { return fmaxf(a, b); });
+        for (int i = 0; i < HG; i++) top[i] = pack_f16(fmaxf(s[4 * i], s[4 * i + 2]), fmaxf(s[4 * i + 1], s[4 * i + 3]));
+        const int from = reduce_lanes(top, lane, f16_max);
         #pragma unroll
-        for (int k = 0; k < left(2 * HG); k++) red[4 * (8 * ((from + k) / 2) + 2 * t + ((from + k) & 1)) + warp] = top[k];
+        for (int k = 0; k < left(HG); k++) ((u32*)red)[4 * (4 * (from + k) + t) + warp] = top[k];
       }
       group_sync(wg);                               // all have P of the tile before behind them, too
       float own[2 * HG], to_m[2 * HG];              // the tile's references, and what brings its sums to the segment's
       bool far = false;                             // a segment's first tile, or one without a like
       #pragma unroll
-      for (int i = 0; i < 2 * HG; i++) {
-        const float4 of = *(const float4*)(red + 4 * (8 * (i / 2) + 2 * t + (i & 1)));
-        own[i] = fmaxf(fmaxf(of.x, of.y), fmaxf(of.z, of.w)) - P_MAX;
-        far |= own[i] > m[i] + M_RANGE;
+      for (int i = 0; i < HG; i++) {
+        const uint4 of = ((const uint4*)red)[4 * i + t];
+        const float2 top = unpack_f16(f16_max(f16_max(of.x, of.y), f16_max(of.z, of.w)));
+        own[2 * i] = top.x - P_MAX;
+        own[2 * i + 1] = top.y - P_MAX;
+        far |= own[2 * i] > m[2 * i] + M_RANGE || own[2 * i + 1] > m[2 * i + 1] + M_RANGE;
       }
       if (far) {
         #pragma unroll

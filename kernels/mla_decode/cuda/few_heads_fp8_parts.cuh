@@ -190,7 +190,7 @@ __host__ __device__ constexpr int left(int n) {
   for (int i = 0; i < 3; i++) if (n % 2 == 0) n /= 2;
   return n;
 }
-template <int N, class Op> __device__ __forceinline__ int reduce_lanes(float (&v)[N], int lane, Op op) {
+template <class T, int N, class Op> __device__ __forceinline__ int reduce_lanes(T (&v)[N], int lane, Op op) {
   int n = N, first = 0;
   #pragma unroll
   for (int o = 16; o >= 4; o >>= 1) {
@@ -201,7 +201,7 @@ template <int N, class Op> __device__ __forceinline__ int reduce_lanes(float (&v
       #pragma unroll
       for (int i = 0; i < N; i++) {
         if (i >= n) break;
-        const float give = upper ? v[i] : v[i + n], keep = upper ? v[i + n] : v[i];
+        const T give = upper ? v[i] : v[i + n], keep = upper ? v[i + n] : v[i];
         v[i] = op(keep, __shfl_xor_sync(~0u, give, o));
       }
     } else {
@@ -232,6 +232,7 @@ __device__ __forceinline__ u32 f16_of_e4m3x2(u32 v) {
   return r;
 }
 __device__ __forceinline__ u32 f16_sub(u32 a, u32 b) { const __half2 r = __hsub2(*(__half2*)&a, *(__half2*)&b); return *(const u32*)&r; }
+__device__ __forceinline__ u32 f16_max(u32 a, u32 b) { const __half2 r = __hmax2(*(__half2*)&a, *(__half2*)&b); return *(const u32*)&r; }
 __device__ __forceinline__ u32 f16_add(u32 a, u32 b) { const __half2 r = __hadd2(*(__half2*)&a, *(__half2*)&b); return *(const u32*)&r; }
 
 // ---------------------------------------------------------------- producers
