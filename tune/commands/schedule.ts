@@ -6,7 +6,7 @@ import type { Backends } from "../backends.ts";
 import { UsageError } from "../errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import { tableText } from "../report/table.ts";
-import { EMIT_KINDS, type EmitKind } from "../schedule/emit/command.ts";
+import { EMIT_KINDS, type EmitKind, type Places } from "../schedule/emit/command.ts";
 import { type GracefulStop, stoppable } from "../schedule/graceful_stop.ts";
 import type { Listen, Timetable } from "../schedule/job.ts";
 import { jsonLines, type Log } from "../schedule/log.ts";
@@ -52,7 +52,15 @@ export function scheduleCommand(backends: Backends) {
       const timetable: Timetable = { cron, ...(options.timezone !== undefined && { timezone: options.timezone }) };
       const { checkTimetable, scheduledJob } = await import("../schedule/job.ts");
       checkTimetable(timetable);
-      if (options.emit) return console.log(await unit(options.emit, planPath, plan, timetable, options.image));
+      if (options.emit) {
+        const { results, healthz } = options;
+        const places: Places = {
+          ...(results !== undefined && { results: callerPath(results) }),
+          ...(options.state !== DEFAULT_STATE && { state: stateDir }),
+          ...(healthz && { healthz: `${healthz.hostname}:${healthz.port}` }),
+        };
+        return console.log(await unit(options.emit, planPath, plan, timetable, options.image, places));
+      }
       const log = jsonLines();
       log("scheduled", { ...timetable, plan: planPath, mode: "one host: no Redis, SQLite journal, one process tree" });
       await stoppable((stop) =>
@@ -91,6 +99,7 @@ async function unit(
   plan: Plan,
   timetable: Timetable,
   image: string,
+  places: Places,
 ): Promise<string> {
   const { emit } = await import("../schedule/emit/emit.ts");
   const text = emit(kind, {
@@ -102,6 +111,7 @@ async function unit(
     deno: Deno.execPath(),
     user: Deno.env.get("USER") ?? "root",
     image,
+    places,
   });
   return text.trimEnd();
 }

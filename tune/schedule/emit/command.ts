@@ -1,6 +1,7 @@
 /** What the emitted units run. */
 import config from "../../../deno.json" with { type: "json" };
 import type { Plan } from "../../plan/plan.ts";
+import { UsageError } from "../../errors.ts";
 import type { Timetable } from "../job.ts";
 
 /** The schedulers that there are units for, as `--emit` names them. */
@@ -24,6 +25,29 @@ export interface EmitOptions {
   readonly user: string;
   /** Container image that has Deno and, as its working folder, kvtune. */
   readonly image: string;
+  /** What else the command line says of the job: only a unit on this very host can pass it on. */
+  readonly places: Places;
+}
+
+/** Where a job works, as its options say it; absolute paths. Absent: the defaults of the job. */
+export interface Places {
+  readonly results?: string;
+  readonly state?: string;
+  /** `[host:]port`. */
+  readonly healthz?: string;
+}
+
+/**
+ * For a unit whose folders are not this host's.
+ *
+ * @throws {UsageError} Where an option names one all the same.
+ */
+export function refusePlaces(unit: string, { places }: EmitOptions, why: string): void {
+  for (const [name, value] of Object.entries(places)) {
+    if (value !== undefined) {
+      throw new UsageError(`Cannot emit ${unit} for --${name} "${value}": expected none, ${why}`);
+    }
+  }
 }
 
 /** `deno run …` as the task `schedule` has it, with the same permissions. */

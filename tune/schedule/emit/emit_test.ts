@@ -23,6 +23,7 @@ function emitted(kind: EmitKind, planText: string, changes: Partial<EmitOptions>
     deno: Deno.execPath(),
     user: "root",
     image: "kvtune:test",
+    places: {},
     ...changes,
   });
 }
@@ -58,6 +59,17 @@ Deno.test("emit() makes a systemd unit that runs what the task runs, and lets a 
   ok(line.includes(SCHEDULE_COMMAND.slice(1).join(" ")), line);
   match(line, / --cron "0 3 \* \* 0" --timezone UTC$/);
   match(unit, /^KillMode=mixed$/m);
+});
+
+Deno.test("emit() passes folders and the port on to a unit of this host, and to no other", () => {
+  const places = { results: "/srv/tuned results", state: "/var/lib/kvtune", healthz: "0.0.0.0:9090" };
+  const [line] = emitted("systemd", PLAN, { places }).match(/^ExecStart=.*$/m)!;
+  match(line, / --results "\/srv\/tuned results" --state \/var\/lib\/kvtune --healthz 0\.0\.0\.0:9090$/);
+  throws(() => emitted("kubernetes", PLAN, { places }), /for --results "\/srv\/tuned results": expected none/);
+  throws(
+    () => emitted("github-actions", BRANCH, { places: { healthz: "9090" } }),
+    /for --healthz "9090": expected none/,
+  );
 });
 
 Deno.test("emit() makes a Kubernetes CronJob with its plan and its volume, one run at a time", () => {

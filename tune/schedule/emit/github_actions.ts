@@ -2,10 +2,12 @@
 import { dirname, join, relative } from "node:path";
 import { stringify } from "yaml";
 import { UsageError } from "../../errors.ts";
-import { deadlineSeconds, type EmitOptions, GENERATED } from "./command.ts";
+import { deadlineSeconds, type EmitOptions, GENERATED, refusePlaces } from "./command.ts";
 
 /** The workflow's text: `.github/workflows/kvtune.yml`. */
-export function githubWorkflow({ plan, planPath, root, timetable: { cron, timezone } }: EmitOptions): string {
+export function githubWorkflow(options: EmitOptions): string {
+  const { plan, planPath, root, timetable: { cron, timezone } } = options;
+  refusePlaces("a workflow", options, "it works in the runner's checkout and home folder, and GitHub watches it");
   const failed = (why: string) => new UsageError(`Cannot emit a workflow ${why}`);
   if (timezone !== undefined && timezone !== "UTC") {
     throw failed(`for --timezone "${timezone}": expected UTC, in which GitHub runs its schedules`);

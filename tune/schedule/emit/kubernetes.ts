@@ -1,12 +1,14 @@
 /** A Kubernetes CronJob that runs the plan once at a time, with the volume and the plan that it needs. */
 import { stringify } from "yaml";
 import { UsageError } from "../../errors.ts";
-import { deadlineSeconds, type EmitOptions, GENERATED, SCHEDULE_COMMAND } from "./command.ts";
+import { deadlineSeconds, type EmitOptions, GENERATED, refusePlaces, SCHEDULE_COMMAND } from "./command.ts";
 
 const NAME = "kvtune";
 
 /** The manifest: a ConfigMap, a PersistentVolumeClaim and a CronJob. */
-export function kubernetesManifest({ plan, planText, timetable: { cron, timezone }, image }: EmitOptions): string {
+export function kubernetesManifest(options: EmitOptions): string {
+  const { plan, planText, timetable: { cron, timezone }, image } = options;
+  refusePlaces("a CronJob", options, "it keeps everything on its volume, and Kubernetes watches it");
   if (cron.trim().split(/\s+/).length !== 5) {
     throw new UsageError(
       `Cannot emit a CronJob for --cron "${cron}": expected five fields, Kubernetes knows no seconds`,

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { type EmitOptions, GENERATED, SCHEDULE_COMMAND } from "./command.ts";
 
 /** The unit's text: `kvtune.service`. */
-export function systemdUnit({ planPath, timetable, root, deno, user }: EmitOptions): string {
+export function systemdUnit({ planPath, timetable, root, deno, user, places }: EmitOptions): string {
   const { cron, timezone } = timetable;
   const args = [
     deno,
@@ -13,6 +13,7 @@ export function systemdUnit({ planPath, timetable, root, deno, user }: EmitOptio
     "--cron",
     cron,
     ...(timezone === undefined ? [] : ["--timezone", timezone]),
+    ...Object.entries(places).flatMap(([name, value]) => value === undefined ? [] : [`--${name}`, value]),
   ];
   return `# ${GENERATED} systemd
 # /etc/systemd/system/kvtune.service, then: systemctl daemon-reload && systemctl enable --now kvtune
