@@ -12,6 +12,9 @@ export interface ComparedCell {
   readonly config: Config;
   readonly us: number;
   readonly interval: Interval;
+  /** µs of the baseline, measured in the same rounds. */
+  readonly baselineUs: number;
+  /** The baseline's time over the config's. */
   readonly speedup: number;
   readonly chosen: Evidence["chosen"];
   /** The first file's time over this one's: above 1 where this one is faster. Absent in the first, or where it has none. */
@@ -41,9 +44,10 @@ export interface Comparison {
  * Compares files with the first one. Entries of whole devices meet whatever the SM counts; partitions meet at equal ones.
  *
  * @param files Two or more, of one kernel.
+ * @param common Whether to leave out sizes that some file lacks.
  * @throws {RangeError} Where they are of several kernels.
  */
-export function compare(files: readonly Results[]): Comparison {
+export function compare(files: readonly Results[], { common = false }: { common?: boolean } = {}): Comparison {
   const kernels = new Set(files.map(({ kernel }) => kernel));
   if (kernels.size > 1) {
     throw new RangeError(`Cannot compare results of ${[...kernels].join(" and ")}: expected one kernel`);
@@ -60,7 +64,7 @@ export function compare(files: readonly Results[]): Comparison {
       const [first, ...others] = tables.map((table) => table.get(key)?.cell ?? null);
       return { ...size, cells: [first, ...others.map((cell) => cell && first ? against(first, cell) : cell)] };
     });
-  return { rows, notes: differences(files) };
+  return { rows: common ? rows.filter(({ cells }) => !cells.includes(null)) : rows, notes: differences(files) };
 }
 
 interface Entry {
@@ -72,9 +76,9 @@ interface Entry {
 function entriesOf({ configs, evidence }: Results): Map<string, Entry> {
   return new Map(
     sizesOf(configs).map(({ smCount, contextLen }) => {
-      const { us, interval, speedup, chosen, partition: part } = evidence[smCount][contextLen];
+      const { us, interval, baselineUs, speedup, chosen, partition: part } = evidence[smCount][contextLen];
       const partition = part ? smCount : null;
-      const cell = { smCount, config: configs[smCount][contextLen], us, interval, speedup, chosen };
+      const cell = { smCount, config: configs[smCount][contextLen], us, interval, baselineUs, speedup, chosen };
       return [`${partition} ${contextLen}`, { partition, contextLen, cell }];
     }),
   );

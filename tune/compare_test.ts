@@ -36,6 +36,14 @@ Deno.test("compare() keeps sizes that one file lacks", () => {
   deepStrictEqual(rows.map(({ cells }) => cells.map((cell) => cell?.us ?? null)), [[100, null], [null, 80]]);
 });
 
+Deno.test("compare() leaves out what a file lacks where only common sizes are wanted", () => {
+  const { rows } = compare([
+    taking(100),
+    { ...taking(80), ...sampleResults([[132, 1024], [132, 4096]], CONFIG) },
+  ], { common: true });
+  deepStrictEqual(rows.map(({ contextLen }) => contextLen), [1024]);
+});
+
 Deno.test("compare() names what the files differ in, but not the sources of different backends", () => {
   const evidence = { "132": { "1024": sampleEvidence({ sourceHash: "other", clock: "cpu" }) } };
   const changes = { evidence, problem: { ...sampleResults().problem, heads: 128 } };
@@ -70,6 +78,9 @@ Deno.test(
     const { files, rows } = JSON.parse((await simulated(["compare", ...sources, "--json"])).stdout);
     deepStrictEqual(files.map(({ backend }: Results) => backend), ["cuda", "webgpu", "cuda"]);
     strictEqual(rows[0].cells[1].ratio, 2);
+    const { stdout: wide } = await simulated(["compare", ...sources, "--baselines"]);
+    strictEqual(rows[0].cells[0].baselineUs, 30);
+    ok(wide.includes("│ 30.0 (1.50×) │"), wide);
   }),
 );
 
