@@ -90,6 +90,8 @@ export const MLA_DECODE_PARAMS = {
     pieces: { min: 1, max: 16 },
     /** Registers a thread at most; 0 for no bound. */
     max_registers: { min: 0, max: 255 },
+    /** What values are multiplied with, where the class of accuracy leaves the choice. */
+    probabilities: { oneOf: ["16bit", "e4m3"] },
     /** How partial outputs are stored. */
     partials: { oneOf: ["f16", "bf16", "f32"] },
     /** Whether stage 2 starts beside stage 1's end. */

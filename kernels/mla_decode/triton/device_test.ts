@@ -55,7 +55,8 @@ Deno.test({
               const program = await session.build(tritonMlaDecode.program(problem, config, device));
               const { ok: right, why, relError } = reference.check(await program.run(), config);
               ok(right, `${JSON.stringify(config)}: ${why}`);
-              ok(problem.accuracy === "fp8_p" || relError <= 3e-3, `${JSON.stringify(config)}: ${relError}`);
+              const isFp8P = config.path === "served" ? problem.accuracy === "fp8_p" : config.probabilities === "e4m3";
+              ok(relError <= (isFp8P ? 4e-2 : 3e-3), `${JSON.stringify(config)}: ${relError}`);
               built.push(program);
             }
             const samples = await session.time(built, { samples: 2, sampleUs: 200, coldCache: true });

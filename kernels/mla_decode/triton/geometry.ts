@@ -54,13 +54,13 @@ const MARGIN = 1024;
  *
  * A 16-bit cache has no tile of operands: its tiles in flight are operands already.
  */
-export function sharedBytes({ latent, rope, kvType, accuracy }: MlaDecodeProblem, config: Config): number {
+export function sharedBytes({ latent, rope, kvType }: MlaDecodeProblem, config: Config): number {
   const [heads, tokens, stages] = ["BLOCK_H", "BLOCK_N", "num_stages"].map((name) => number(config, name));
   const width = latent + rope;
   const stored = width * ELEMENT_BYTES[kvType];
   const isFp8 = kvType === "fp8_e4m3";
   const tile = isFp8 ? 2 * width + (stages - 1) * stored : Math.max(1, stages) * stored;
   // Wide matrix units read E4M3 values transposed, from a copy of the tile.
-  const transposed = isFp8 && accuracy === "fp8_p" && heads >= 64 ? latent : 0;
+  const transposed = isFp8 && config.probabilities === "e4m3" && heads >= 64 ? latent : 0;
   return heads * width * 2 + tokens * (tile + transposed) + MARGIN;
 }

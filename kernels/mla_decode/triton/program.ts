@@ -60,7 +60,7 @@ function commonArgs(problem: MlaDecodeProblem, config: Config, device: DeviceInf
   const { heads, latent, rope, kvType, ioType, kvScale, smScale, logitCap, sinks, accuracy } = problem;
   const { chunk } = cutOf(problem, config);
   const reading = cacheReading(problem, device);
-  const isFp8P = accuracy === "fp8_p";
+  const isFp8P = config.path === "served" ? accuracy === "fp8_p" : config.probabilities === "e4m3";
   // Shifted values are 256 times too small; products in E4M3 take codes as they are.
   const shift = reading === "e4m3_plain" || reading === "e4m3_shift" ? 256 : 1;
   const partials: Args = {

@@ -62,6 +62,16 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     ),
     // Normalised outputs of an FP8 cache fit f16; a 16-bit cache may hold values that do not.
     param("partials", problem.kvType === "fp8_e4m3" ? ["f16"] : ["f16", "f32"], "how partial outputs are stored"),
+    // A class of accuracy admits what it allows, not only that: 16-bit probabilities are often faster too.
+    ...(problem.accuracy === "fp8_p"
+      ? [
+        param(
+          "probabilities",
+          ["16bit", "e4m3"],
+          "what values are multiplied with; e4m3 takes the cache's codes as they are",
+        ),
+      ]
+      : []),
     param("pdl", device.features.includes("pdl") ? [true, false] : [false], "stage 2 starts beside stage 1's end"),
     param("merge_splits", [4, 8, 32, 64, 128, 256], "splits that a block of stage 2 merges at a time"),
     param("merge_widths", [32, 64, 128, 512], "latent widths that a block of stage 2 merges"),
@@ -80,7 +90,7 @@ function splits(problem: MlaDecodeProblem, smCount: number): number[] {
 
 function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: SpaceOptions): Constraint[] {
   const { limits, features, software } = device;
-  const { heads, latent, rope, ioType, accuracy } = problem;
+  const { heads, latent, rope, ioType } = problem;
   const capability = limits.computeCapability ?? 0;
   const maxWorkspace = options.maxWorkspaceBytes ?? limits.memoryBytes;
   const isPowerOf2 = (x: number) => Number.isInteger(Math.log2(x));
@@ -97,7 +107,9 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     rule(
       "fp8 products",
       "8-bit products need a device with E4M3 and 32 tokens a tile",
-      (config) => accuracy !== "fp8_p" || ((software || features.includes("e4m3")) && number(config, "BLOCK_N") >= 32),
+      (config) =>
+        config.probabilities !== "e4m3" ||
+        ((software || features.includes("e4m3")) && number(config, "BLOCK_N") >= 32),
     ),
     rule(
       "heads a block",

@@ -45,7 +45,11 @@ Deno.test("space() admits what is fast on an H200, and says why it refuses the r
   strictEqual(broken({ ...FAST, merge_splits: 256 }), "stage 2's tile");
   strictEqual(broken(FAST, { ioType: "f32" }), "io type");
   strictEqual(broken(FAST, { latent: 192 }), "widths");
-  strictEqual(broken({ ...FAST, BLOCK_N: 16, num_warps: 2, max_registers: 0 }, { accuracy: "fp8_p" }), "fp8 products");
+  const fp8P = { accuracy: "fp8_p" };
+  strictEqual(broken({ ...FAST, probabilities: "16bit" }, fp8P), undefined);
+  strictEqual(broken({ ...FAST, probabilities: "e4m3" }, fp8P), undefined);
+  const narrow = { BLOCK_N: 16, num_warps: 2, max_registers: 0 };
+  strictEqual(broken({ ...FAST, ...narrow, probabilities: "e4m3" }, fp8P), "fp8 products");
 });
 
 Deno.test("space() of a device without wide matrix units, PDL and E4M3 has none of them, and fits its shared memory", () => {
@@ -60,7 +64,10 @@ Deno.test("space() of a device without wide matrix units, PDL and E4M3 has none 
     ok(sharedBytes(problem({ heads: 128 }), config) <= 101376);
   }
   ok(admitted > 20, `${admitted} configs`);
-  strictEqual(broken({ ...FAST, pdl: false, BLOCK_N: 32 }, { accuracy: "fp8_p" }, A10), "fp8 products");
+  strictEqual(
+    broken({ ...FAST, pdl: false, BLOCK_N: 32, probabilities: "e4m3" }, { accuracy: "fp8_p" }, A10),
+    "fp8 products",
+  );
 });
 
 Deno.test("space() bounds the workspace, which workspaceBytes() counts", () => {
