@@ -66,7 +66,7 @@ export const PATHS: Record<Path, PathShape> = {
       BLOCK_N: [64],
       // Two warpgroups take whole turns of four slots each: in a ring of 18 one could wait for the other's slot for ever.
       num_stages: problem.kvType === "bf16" ? [4, 8] : [9, 16],
-      // What few_heads_fp8 takes, it does faster, but for its lack of blocks of 32.
+      // What few_heads_fp8 takes, it does faster, but for blocks of 32, which spill a few words there.
       BLOCK_H: PATHS.few_heads_fp8.takes(problem) ? [32] : [8, 16, 24, 32],
       warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
@@ -102,7 +102,7 @@ export const PATHS: Record<Path, PathShape> = {
     values: () => ({
       BLOCK_N: [64],
       num_stages: [2, 4],
-      BLOCK_H: [8, 16, 24], // 32 spills registers and loses to few_heads.
+      BLOCK_H: [8, 16, 24, 32],
       warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
