@@ -172,8 +172,8 @@ async function verifyEntry(
     const { noise } = await tryBaseline(context, base);
     const { check } = await workbench.try(config);
     if (!check.ok) return { finding: "wrong", why: check.why ?? `relative error ${check.relError}` };
-    const keeper = new Timekeeper((configs, samples) =>
-      workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache })
+    const keeper = new Timekeeper((configs, samples, rested) =>
+      workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache, rested })
     );
     await keeper.time([base, config], 1); // Says how long a round takes.
     const rounds = claimRounds(noise.deviation, (until - performance.now()) / (2 * keeper.msPerSample));
