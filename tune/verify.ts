@@ -7,7 +7,7 @@ import type { DeviceInfo } from "../kernels/devices/device.ts";
 import type { Implementation, Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { brokenConstraint, type Config, configKey, parseConfig } from "../kernels/space.ts";
-import { type Evidence, type Results, type Size, sizesOf } from "../results/mod.ts";
+import { type Evidence, type Replicate, type Results, type Size, sizesOf } from "../results/mod.ts";
 import { type Backends, findDevices } from "./backends.ts";
 import { type CandidateContext, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import { FailureError, firstLine } from "./errors.ts";
@@ -15,6 +15,7 @@ import { claimRounds, measureClaim } from "./measure/claim.ts";
 import { type Interval, median, medianInterval } from "./measure/statistics.ts";
 import { Timekeeper } from "./measure/timekeeper.ts";
 import { percentText } from "./report/format.ts";
+import { toolchain } from "./report/results.ts";
 import { sourceHash } from "./sweep.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
 import { WorkerFailure } from "./worker/host.ts";
@@ -26,13 +27,9 @@ import type { OpenRequest } from "./worker/protocol.ts";
  */
 export type Finding = "holds" | "drifted" | "wrong" | "failed" | "cannot run";
 
-/** What was measured now. Times in µs, changes as shares: 0.1 is 10 % more than the file says. */
-export interface Remeasured {
-  readonly us: number;
-  readonly interval: Interval;
-  readonly baselineUs: number;
-  readonly speedup: number;
-  readonly speedupInterval: Interval;
+/** What was measured now, as a replicate of the entry. Changes are shares: 0.1 is 10 % more than the file says. */
+export interface Remeasured extends Omit<Replicate, "samples"> {
+  /** Timed rounds: samples of the config, and as many of the baseline. */
   readonly rounds: number;
   /** The larger one of the file's A/A noise floor and today's. */
   readonly noiseFloor: number;
@@ -188,6 +185,9 @@ async function verifyEntry(
       speedup: same ? 1 : claim.speedup,
       speedupInterval: same ? [1, 1] : claim.interval,
       rounds,
+      toolchain: toolchain(opened),
+      driver: opened.driver,
+      date: new Date().toISOString(),
       noiseFloor: Math.max(noise.floor, claimed.noiseFloor ?? 0),
       relError: check.relError,
       usChange: us / claimed.us - 1,
