@@ -8,7 +8,7 @@ import type { Implementation, Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { brokenConstraint, type Config, configKey, parseConfig } from "../kernels/space.ts";
 import { type Evidence, type Replicate, type Results, type Size, sizesOf } from "../results/mod.ts";
-import { type Backends, findDevices } from "./backends.ts";
+import { findDevices } from "./backends.ts";
 import { type CandidateContext, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import { FailureError, firstLine } from "./errors.ts";
 import { claimRounds, measureClaim } from "./measure/claim.ts";
@@ -18,7 +18,7 @@ import { percentText } from "./report/format.ts";
 import { toolchain } from "./report/results.ts";
 import { sourceHash } from "./sweep.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
-import { WorkerFailure } from "./worker/host.ts";
+import { type Worker, type WorkerCommand, WorkerFailure } from "./worker/host.ts";
 import type { OpenRequest } from "./worker/protocol.ts";
 
 /**
@@ -51,7 +51,8 @@ export interface VerifiedEntry extends Size {
 
 /** What {@linkcode verify} works with. */
 export interface VerifyOptions {
-  readonly backends: Backends;
+  /** Worker commands by backend name, or what starts a worker. */
+  readonly backends: Readonly<Record<string, WorkerCommand | (() => Worker)>>;
   /** Number of the backend's device; the first one of the file's model where absent. */
   readonly device?: number;
   /** For all entries together; each is measured, if briefly, in any case. */
