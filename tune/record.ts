@@ -19,11 +19,20 @@ import {
   stringifyResults,
 } from "../results/mod.ts";
 import { FailureError, firstLine } from "./errors.ts";
+import { median } from "./measure/statistics.ts";
 import { acrossProcesses, type Between, betweenProcesses, type ProcessValue } from "./measure/replicates.ts";
 import type { VerifiedEntry } from "./verify.ts";
 
 /** Replicates of an entry at the most, as the results format has it: the first stays, and then the oldest goes. */
 const MOST_REPLICATES = 64;
+
+/**
+ * Entries differ from process to process more or less, but hardly by so many times their median deviation and by more than
+ * this share. Where there are fewer than four, there is no saying.
+ */
+const APART_TIMES = 5;
+const APART_SHARE = 0.01;
+const APART_FROM = 4;
 
 /** What was recorded. */
 export interface Recorded {
@@ -36,6 +45,8 @@ export interface Recorded {
   readonly us?: Between;
   /** Tuned entries whose interval has 1 inside: another process may find the baseline as fast. They stay as they are. */
   readonly doubtful: readonly Size[];
+  /** Entries that changed, as it seems, with their own deviation between processes: they widen all intervals. */
+  readonly apart: readonly (Size & Pick<Between, "deviation">)[];
 }
 
 /** Whether a finding is a measurement of the program that the file is about: one that holds or drifted, of its sources. */
@@ -69,7 +80,8 @@ export function withReplicates(results: Results, entries: readonly VerifiedEntry
     old: evidence[smCount][contextLen],
   });
   // The baseline against itself is 1 by definition: that no process differs there says nothing.
-  const speedup = betweenProcesses(repeated.map(at).filter((one) => !isBaseline(one)).map(({ old }) => speedups(old)));
+  const tuned = repeated.filter((size) => !isBaseline(at(size)));
+  const speedup = betweenProcesses(tuned.map((size) => speedups(at(size).old)));
   const us = betweenProcesses(repeated.map((size) => times(at(size).old)));
   const doubtful: Size[] = [];
   for (const size of repeated) {
@@ -84,6 +96,7 @@ export function withReplicates(results: Results, entries: readonly VerifiedEntry
     ...(speedup && { speedup }),
     ...(us && { us }),
     doubtful,
+    apart: apartOf(tuned.map((size) => ({ ...size, ...betweenProcesses([speedups(at(size).old)])! }))),
   };
 }
 
@@ -112,6 +125,13 @@ export async function recordInto(path: string, results: Results, entries: readon
     throw new FailureError(`Cannot record into "${path}": ${firstLine(error)}`);
   }
   return recorded;
+}
+
+function apartOf(sizes: readonly (Size & Between)[]): Recorded["apart"] {
+  if (sizes.length < APART_FROM) return [];
+  const usual = median(sizes.map(({ deviation }) => deviation));
+  return sizes.filter(({ deviation }) => deviation > Math.max(APART_SHARE, APART_TIMES * usual))
+    .map(({ smCount, contextLen, deviation }) => ({ smCount, contextLen, deviation }));
 }
 
 function isBaseline({ config, old }: { config: Config; old: Evidence }): boolean {

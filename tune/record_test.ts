@@ -108,6 +108,23 @@ Deno.test("recordText() names such an entry, and says by how much processes diff
   strictEqual(recordText(withReplicates(RESULTS, []), 2), "Recorded 0 of 2 entries");
 });
 
+Deno.test("withReplicates() names an entry whose processes differ by far more than the others'", () => {
+  const contexts = [1024, 2048, 4096, 8192];
+  const results = sampleResults(
+    contexts.map((contextLen) => [132, contextLen]),
+    SAMPLE_CONFIG,
+    sampleEvidence({ interval: [20, 20], speedupInterval: [1.5, 1.5] }),
+  );
+  const factors = [1.002, 0.997, 1.13, 1.004];
+  const recorded = withReplicates(results, contexts.map((contextLen, i) => entry(contextLen, factors[i])));
+  deepStrictEqual(recorded.apart.map(({ contextLen }) => contextLen), [4096]);
+  near(recorded.apart[0].deviation, Math.log(1.13) / Math.SQRT2);
+  match(
+    recordText(recorded, 4),
+    /^132 SMs, context 4096: its processes differ by 8.64 %, which widens every interval of /,
+  );
+});
+
 Deno.test("withReplicates() keeps a baseline's speed-up at 1, and asks it nothing about speed-ups", () => {
   const { baselineConfig } = sampleEvidence();
   const evidence = sampleEvidence({ chosen: "baseline", speedup: 1, speedupInterval: [1, 1] });

@@ -88,6 +88,18 @@ Deno.test("race() asks for a rested device for the claim alone", async () => {
   deepStrictEqual(asked.at(-1), [2, true]);
 });
 
+Deno.test("race() gives a baseline that nobody beats times of a rested device, where there is time", async () => {
+  const { time } = device([100, 100, 104]);
+  const asked: (boolean | undefined)[] = [];
+  const noting: typeof time = (configs, rounds, ...[rested]: [boolean?]) => {
+    asked.push(rested);
+    return time(configs, rounds);
+  };
+  const finalists = [entrant(1), entrant(2)];
+  const { chosen, samples } = await race({ ...options, baseline: entrant(0), finalists, time: noting });
+  deepStrictEqual([chosen, samples, asked.at(-1)], ["baseline", 20, true]);
+});
+
 Deno.test("race() does not claim what the A/A bias of the device explains", async () => {
   const { time } = device([100, 97]);
   const noise = { floor: 0.06, bias: 0.05, deviation: 0.01 };
