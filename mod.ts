@@ -76,6 +76,7 @@ export {
   type KernelName,
   type ParamValue,
   type ProblemFields,
+  type Replicate,
   type Results,
   type ResultsFor,
   SCHEMA_VERSION,

@@ -37,7 +37,8 @@ export interface Merge {
  *
  * - the caller knows that the earlier one is outdated;
  * - the earlier one is stale: it has another source hash, driver or toolchain;
- * - both have the same config, and the fresh interval is narrower in proportion to its time;
+ * - both have the same config, and the fresh one has more replicates, or as many and an interval that is narrower in
+ *   proportion to its time: an interval within one process says nothing of the next one;
  * - they have different configs, and the fresh interval lies wholly below the earlier one.
  *
  * Times of different clocks, of cold and warm caches, or of a partition and a whole device do not compare: the earlier
@@ -84,6 +85,9 @@ function decide(old: Entry | undefined, fresh: Entry): { list: "added" | "replac
     if (old.evidence[field] !== fresh.evidence[field]) return { list: "kept", why: `not comparable: other ${field}` };
   }
   if (configKey(old.config) === configKey(fresh.config)) {
+    const [before, now] = [replicatesOf(old.evidence), replicatesOf(fresh.evidence)];
+    if (now > before) return { list: "replaced", why: "same config, more replicates" };
+    if (now < before) return { list: "kept", why: "same config, fewer replicates" };
     return relativeWidth(fresh.evidence) < relativeWidth(old.evidence)
       ? { list: "replaced", why: "same config, narrower interval" }
       : { list: "kept", why: "same config, interval no narrower" };
@@ -91,6 +95,10 @@ function decide(old: Entry | undefined, fresh: Entry): { list: "added" | "replac
   return fresh.evidence.interval[1] < old.evidence.interval[0]
     ? { list: "replaced", why: "faster beyond doubt" }
     : { list: "kept", why: "not faster beyond doubt" };
+}
+
+function replicatesOf({ replicates }: Evidence): number {
+  return replicates?.length ?? 1;
 }
 
 function relativeWidth({ us, interval: [low, high] }: Evidence): number {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type Config, type Evidence, mergeResults, type Results, sizesOf } from "./mod.ts";
-import { anyResults, SAMPLE_CONFIG, sampleEvidence, sampleResults } from "./testing/samples.ts";
+import { anyResults, SAMPLE_CONFIG, sampleEvidence, sampleReplicate, sampleResults } from "./testing/samples.ts";
 
 const OTHER_CONFIG: Config = { ...SAMPLE_CONFIG, BLOCK_N: 32 };
 
@@ -43,6 +43,17 @@ Deno.test("mergeResults() replaces an entry of another source hash, driver or to
   assert.equal(outcome(OTHER_CONFIG, { ...slow, sourceHash: "x" }), "replaced: stale: other sourceHash");
   assert.equal(outcome(OTHER_CONFIG, { ...slow, driver: "x" }), "replaced: stale: other driver");
   assert.equal(outcome(OTHER_CONFIG, { ...slow, toolchain: "x" }), "replaced: stale: other toolchain");
+});
+
+Deno.test("mergeResults() prefers the same config with more replicates, however narrow the other's interval", () => {
+  const replicates = [sampleReplicate(), sampleReplicate()];
+  const wide = { interval: [10, 40], replicates } as const;
+  assert.equal(outcome(SAMPLE_CONFIG, wide), "replaced: same config, more replicates");
+  const fresh = sampleResults();
+  const old = sampleResults([[132, 1024]], SAMPLE_CONFIG, sampleEvidence(wide));
+  const { merged, kept } = mergeResults(old, fresh);
+  assert.deepEqual(merged.evidence, old.evidence);
+  assert.equal(kept[0].why, "same config, fewer replicates");
 });
 
 Deno.test("mergeResults() replaces the same config by a relatively narrower interval only", () => {

@@ -35,6 +35,7 @@ import {
   type DeviceFields,
   type Evidence,
   type ParamValue,
+  type Replicate,
   type Results,
   SCHEMA_VERSION,
   type Size,
@@ -147,12 +148,29 @@ const date: Read<string> = (value, path) => {
 const reading: Read<number | string> = (value, path) =>
   typeof value === "number" ? finite(value, path) : shortText(value, path);
 
-const texts: Read<string[]> = (value, path) => {
-  const expected = `at most ${MAX_FIELDS} texts`;
-  if (!Array.isArray(value)) throw wrong(TypeError, value, path, expected);
-  if (value.length > MAX_FIELDS) throw wrong(RangeError, value.length, `${path}.length`, expected);
-  return value.map((item, i) => longText(item, `${path}[${i}]`));
-};
+/** An array of as many as an object has fields at the most. */
+function list<T>(what: string, read: Read<T>, min = 0): Read<T[]> {
+  const expected = `${min === 0 ? "at most" : `${min} to`} ${MAX_FIELDS} ${what}`;
+  return (value, path) => {
+    if (!Array.isArray(value)) throw wrong(TypeError, value, path, expected);
+    if (value.length < min || value.length > MAX_FIELDS) {
+      throw wrong(RangeError, value.length, `${path}.length`, expected);
+    }
+    return value.map((item, i) => read(item, `${path}[${i}]`));
+  };
+}
+
+const replicate: Read<Replicate> = fields<Replicate>({
+  us: positive,
+  interval,
+  samples: count,
+  baselineUs: positive,
+  speedup: positive,
+  speedupInterval: interval,
+  toolchain: longText,
+  driver: longText,
+  date,
+});
 
 const readEvidence: Read<Evidence> = fields<Evidence>({
   us: positive,
@@ -180,8 +198,9 @@ const readEvidence: Read<Evidence> = fields<Evidence>({
   noiseFloor: notNegative,
   seed: integer(0, Number.MAX_SAFE_INTEGER),
   readings: map(NAME, NAME_RULE, MAX_FIELDS, () => reading),
-  warnings: texts,
-}, ["noiseFloor", "seed", "readings", "warnings"]);
+  warnings: list("texts", longText),
+  replicates: list("replicates", replicate, 2),
+}, ["noiseFloor", "seed", "readings", "warnings", "replicates"]);
 
 const readResults: Read<Results> = fields<Results>({
   $schema: longText,

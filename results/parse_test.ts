@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { MAX_RESULTS_LENGTH, parseResults, stringifyResults } from "./mod.ts";
 import schema from "./schema.json" with { type: "json" };
 import { admits } from "./testing/json_schema.ts";
-import { anyResults, sampleResults } from "./testing/samples.ts";
+import { anyResults, sampleReplicate, sampleResults } from "./testing/samples.ts";
 
 type Json = Record<string, unknown>;
 
@@ -72,6 +72,22 @@ const WRONG_VALUES: [string, unknown, RegExp][] = [
   ["a number for a boolean", changed([...EVIDENCE, "coldCache"], 1), /coldCache is 1, expected true or false/],
   ["a local date", changed([...EVIDENCE, "date"], "2026-11-22"), /date is "2026-11-22", expected an ISO 8601 time/],
   ["a wrong baseline", changed([...EVIDENCE, "baselineConfig"], { BLOCK_N: 1.5 }), /baselineConfig.BLOCK_N is 1.5/],
+  [
+    "one replicate",
+    changed([...EVIDENCE, "replicates"], [sampleReplicate()]),
+    /replicates.length is 1, expected 2 to 64 replicates/,
+  ],
+  ["no replicates", changed([...EVIDENCE, "replicates"], {}), /replicates is \{\}, expected 2 to 64 replicates/],
+  [
+    "a replicate without a time",
+    changed([...EVIDENCE, "replicates"], [sampleReplicate(), sampleReplicate({ us: 0 })]),
+    /replicates\[1\].us is 0, expected a number above 0/,
+  ],
+  [
+    "a replicate's unknown field",
+    changed([...EVIDENCE, "replicates"], [sampleReplicate(), { ...sampleReplicate(), gbps: 1 }]),
+    /replicates\[1\] has the unknown field "gbps", expected us, interval/,
+  ],
   ["NaN", changed([...EVIDENCE, "gbps"], NaN), /gbps is NaN, expected a number from 0 up/],
   ["Infinity", changed([...CONFIG, "alpha"], Infinity), /alpha is Infinity, expected a finite number/],
   [
@@ -115,6 +131,11 @@ const WRONG_RELATIONS: [string, unknown, RegExp][] = [
     "a parameter of another backend",
     changed([...CONFIG, "qk_tile"], "4x4"),
     /\["1024"\] has the unknown parameter "qk_tile", expected those of mla_decode on cuda: BLOCK_N, num_stages/,
+  ],
+  [
+    "a replicate's interval upside down",
+    changed([...EVIDENCE, "replicates"], [sampleReplicate({ speedupInterval: [2, 1] }), sampleReplicate()]),
+    /replicates\[0\].speedupInterval is \[2,1\], expected \[low, high\]/,
   ],
   ["a 13th month", changed([...EVIDENCE, "date"], "2026-13-22T00:00:00Z"), /expected an ISO 8601 time that exists/],
 ];

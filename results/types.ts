@@ -34,7 +34,34 @@ export type ProblemFields = Readonly<Record<string, ParamValue>>;
 /** A value for each SM count and then each context length, both decimal integers. */
 export type BySize<T> = Readonly<Record<string, Readonly<Record<string, T>>>>;
 
-/** What supports the choice of one config. */
+/** What one process measured of an entry: its config beside its baseline, interleaved. */
+export interface Replicate {
+  /** Median time of a run, µs. */
+  readonly us: number;
+  /** 95 % interval of `us` within the process: [low, high], µs. */
+  readonly interval: readonly [number, number];
+  /** Timed samples. */
+  readonly samples: number;
+  /** Median time of the baseline, µs. */
+  readonly baselineUs: number;
+  /** Baseline time over this time. */
+  readonly speedup: number;
+  /** 95 % interval of `speedup` within the process: [low, high]. */
+  readonly speedupInterval: readonly [number, number];
+  /** Compilers and runtimes with their versions. */
+  readonly toolchain: string;
+  /** Version of the device's driver. */
+  readonly driver: string;
+  /** When it was measured: ISO 8601, UTC. */
+  readonly date: string;
+}
+
+/**
+ * What supports the choice of one config.
+ *
+ * With `replicates`, times and the speed-up are geometric means over them, and the intervals are those in which another
+ * process's values lie. Without, both are of the one process that chose the config.
+ */
 export interface Evidence<C extends Config = Config> {
   /** Median time of a run, µs. */
   readonly us: number;
@@ -88,6 +115,8 @@ export interface Evidence<C extends Config = Config> {
   readonly readings?: Readonly<Record<string, number | string>>;
   /** Reasons to doubt the times, one line each: a busy or throttling device. Absent where there were none. */
   readonly warnings?: readonly string[];
+  /** What each process measured, the one that chose the config first. Absent where it alone did. */
+  readonly replicates?: readonly Replicate[];
 }
 
 /** A results file. `configs` and `evidence` have the same sizes. */

@@ -7,7 +7,7 @@ import { resolve } from "node:path";
 import { ENVIRONMENT } from "../kernels/devices/cuda.ts";
 import { cacheFolder } from "../kernels/devices/cuda/compile_cache.ts";
 import { DEFAULT_PYTHON } from "../kernels/devices/triton/python.ts";
-import { WorkerFailure, WorkerHost } from "./worker/host.ts";
+import { type Worker, WorkerFailure, WorkerHost } from "./worker/host.ts";
 import type { WorkerCommand } from "./worker/host.ts";
 import type { DeviceInfo } from "../kernels/devices/device.ts";
 
@@ -69,8 +69,8 @@ export interface Found {
 }
 
 /** Asks a backend for its devices, in a worker of its own: a driver that hangs costs that worker alone. */
-export async function findDevices(backend: string, command: WorkerCommand): Promise<Found> {
-  const worker = new WorkerHost(command);
+export async function findDevices(backend: string, start: WorkerCommand | (() => Worker)): Promise<Found> {
+  const worker = typeof start === "function" ? start() : new WorkerHost(start);
   try {
     const { devices } = await worker.request({ op: "list" });
     return { backend, devices };

@@ -71,9 +71,9 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const verdict = await race({
     baseline: { config: baseline, ...tested, workspaceBytes: implementation.workspaceBytes(problem, baseline, device) },
     finalists,
-    time: (configs, samples) =>
+    time: (configs, samples, rested) =>
       retried(() =>
-        context.workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache })
+        context.workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache: context.coldCache, rested })
       ),
     check: async (config) => (await retried(() => context.workbench.try(config))).check,
     until: context.raceUntil,

@@ -7,17 +7,18 @@ import type { DeviceInfo } from "../kernels/devices/device.ts";
 import type { Implementation, Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { brokenConstraint, type Config, configKey, parseConfig } from "../kernels/space.ts";
-import { type Evidence, type Results, type Size, sizesOf } from "../results/mod.ts";
-import { type Backends, findDevices } from "./backends.ts";
+import { type Evidence, type Replicate, type Results, type Size, sizesOf } from "../results/mod.ts";
+import { findDevices } from "./backends.ts";
 import { type CandidateContext, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import { FailureError, firstLine } from "./errors.ts";
 import { claimRounds, measureClaim } from "./measure/claim.ts";
 import { type Interval, median, medianInterval } from "./measure/statistics.ts";
 import { Timekeeper } from "./measure/timekeeper.ts";
 import { percentText } from "./report/format.ts";
+import { toolchain } from "./report/results.ts";
 import { sourceHash } from "./sweep.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
-import { WorkerFailure } from "./worker/host.ts";
+import { type Worker, type WorkerCommand, WorkerFailure } from "./worker/host.ts";
 import type { OpenRequest } from "./worker/protocol.ts";
 
 /**
@@ -26,13 +27,9 @@ import type { OpenRequest } from "./worker/protocol.ts";
  */
 export type Finding = "holds" | "drifted" | "wrong" | "failed" | "cannot run";
 
-/** What was measured now. Times in µs, changes as shares: 0.1 is 10 % more than the file says. */
-export interface Remeasured {
-  readonly us: number;
-  readonly interval: Interval;
-  readonly baselineUs: number;
-  readonly speedup: number;
-  readonly speedupInterval: Interval;
+/** What was measured now, as a replicate of the entry. Changes are shares: 0.1 is 10 % more than the file says. */
+export interface Remeasured extends Omit<Replicate, "samples"> {
+  /** Timed rounds: samples of the config, and as many of the baseline. */
   readonly rounds: number;
   /** The larger one of the file's A/A noise floor and today's. */
   readonly noiseFloor: number;
@@ -54,7 +51,8 @@ export interface VerifiedEntry extends Size {
 
 /** What {@linkcode verify} works with. */
 export interface VerifyOptions {
-  readonly backends: Backends;
+  /** Worker commands by backend name, or what starts a worker. */
+  readonly backends: Readonly<Record<string, WorkerCommand | (() => Worker)>>;
   /** Number of the backend's device; the first one of the file's model where absent. */
   readonly device?: number;
   /** For all entries together; each is measured, if briefly, in any case. */
@@ -172,8 +170,8 @@ async function verifyEntry(
     const { noise } = await tryBaseline(context, base);
     const { check } = await workbench.try(config);
     if (!check.ok) return { finding: "wrong", why: check.why ?? `relative error ${check.relError}` };
-    const keeper = new Timekeeper((configs, samples) =>
-      workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache })
+    const keeper = new Timekeeper((configs, samples, rested) =>
+      workbench.time(configs, { samples, sampleUs: 2 * SAMPLE_US, coldCache, rested })
     );
     await keeper.time([base, config], 1); // Says how long a round takes.
     const rounds = claimRounds(noise.deviation, (until - performance.now()) / (2 * keeper.msPerSample));
@@ -188,6 +186,9 @@ async function verifyEntry(
       speedup: same ? 1 : claim.speedup,
       speedupInterval: same ? [1, 1] : claim.interval,
       rounds,
+      toolchain: toolchain(opened),
+      driver: opened.driver,
+      date: new Date().toISOString(),
       noiseFloor: Math.max(noise.floor, claimed.noiseFloor ?? 0),
       relError: check.relError,
       usChange: us / claimed.us - 1,

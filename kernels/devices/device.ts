@@ -92,6 +92,11 @@ export interface TimeOptions {
   readonly sampleUs: number;
   /** Rotate copies of the inputs that serving reads once, so that caches are cold. */
   readonly coldCache: boolean;
+  /**
+   * Leave the device idle before the first sample, so that what ran before (a race's seconds of full load) has neither
+   * heated it nor used up its power budget. CUDA does so; other backends take no notice of it.
+   */
+  readonly rested?: boolean;
 }
 
 /** Which clock times come from: device timestamps or events, or the process's CPU time on software adapters. */

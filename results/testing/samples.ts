@@ -1,6 +1,6 @@
 /** Results for tests: one by hand, and any that the format allows. */
 import fc from "fast-check";
-import { type Config, type Evidence, type Results, SCHEMA_REFERENCE } from "../mod.ts";
+import { type Config, type Evidence, type Replicate, type Results, SCHEMA_REFERENCE } from "../mod.ts";
 
 export function sampleEvidence(changes: Partial<Evidence> = {}): Evidence {
   return {
@@ -28,6 +28,11 @@ export function sampleEvidence(changes: Partial<Evidence> = {}): Evidence {
     command: "deno run tune sweep --backend cuda --heads 16",
     ...changes,
   };
+}
+
+export function sampleReplicate(changes: Partial<Replicate> = {}): Replicate {
+  const { us, interval, samples, baselineUs, speedup, speedupInterval, toolchain, driver, date } = sampleEvidence();
+  return { us, interval, samples, baselineUs, speedup, speedupInterval, toolchain, driver, date, ...changes };
 }
 
 export const SAMPLE_CONFIG: Config = { BLOCK_N: 64, num_stages: 3, max_kv_splits: 33, pdl: true };
@@ -67,6 +72,9 @@ export const anyConfig: fc.Arbitrary<Config> = fc.record({
   pdl: fc.boolean(),
 }, { requiredKeys: [], noNullPrototype: true });
 
+const anyReplicate = fc.record({ us: positive, interval, speedup: positive, speedupInterval: interval })
+  .map(sampleReplicate);
+
 const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
   us: positive,
   interval,
@@ -82,6 +90,10 @@ const anyEvidence: fc.Arbitrary<Evidence> = fc.record({
     { noNullPrototype: true },
   ),
   warnings: fc.array(fc.string({ maxLength: 20 }), { maxLength: 3 }),
+  replicates: fc.array(anyReplicate, { minLength: 2, maxLength: 3 }),
+}, {
+  requiredKeys: ["us", "interval", "baselineConfig", "clock", "sourceHash", "toolchain", "noiseFloor", "seed"],
+  noNullPrototype: true,
 }).map(sampleEvidence);
 
 /** Any results about the subject of {@linkcode sampleResults}. */

@@ -1,11 +1,12 @@
 /** `tune verify`: measures again what a results file claims. */
 import { Command, Option } from "@commander-js/extra-typings";
 import type { Backends } from "../backends.ts";
-import { FailureError } from "../errors.ts";
-import { resultsFrom, SOURCE_HELP } from "../remote/source.ts";
-import { verifyText } from "../report/verify_table.ts";
+import { FailureError, UsageError } from "../errors.ts";
+import { type Recorded, recordInto } from "../record.ts";
+import { isUrl, resultsFrom, SOURCE_HELP } from "../remote/source.ts";
+import { recordText, verifyText } from "../report/verify_table.ts";
 import { verify } from "../verify.ts";
-import { parseDuration, positiveNumber, wholeNumber } from "./options.ts";
+import { callerPath, parseDuration, positiveNumber, wholeNumber } from "./options.ts";
 
 /** Adds the command. */
 export function verifyCommand(backends: Backends) {
@@ -19,8 +20,10 @@ export function verifyCommand(backends: Backends) {
         .default(300, "5m"),
     )
     .option("--tolerance <percent>", "how far times may move with clocks and temperature", positiveNumber, 10)
+    .option("--record", "add what was measured to the file: its intervals then span the differences between processes")
     .option("--json", "print one JSON document on stdout and nothing else")
-    .action(async (file, { device, budget, tolerance, json }) => {
+    .action(async (file, { device, budget, tolerance, record, json }) => {
+      if (record && isUrl(file)) throw new UsageError(`Cannot record into "${file}": expected a file on this machine`);
       const results = await resultsFrom(file);
       const controller = new AbortController();
       const stop = () => controller.abort();
@@ -38,7 +41,20 @@ export function verifyCommand(backends: Backends) {
           },
         });
         const holding = entries.filter(({ finding }) => finding === "holds").length;
-        console.log(json ? JSON.stringify({ file, holding, entries }, null, 2) : verifyText(entries));
+        let recorded: Recorded | undefined;
+        let unrecorded: unknown;
+        try {
+          if (record) recorded = await recordInto(callerPath(file), results, entries);
+        } catch (error) {
+          unrecorded = error; // What was measured is worth printing all the same.
+        }
+        const { results: _, ...summary } = recorded ?? {};
+        const text = () =>
+          [verifyText(entries), ...(recorded ? [recordText(recorded, entries.length)] : [])].join("\n");
+        console.log(
+          json ? JSON.stringify({ file, holding, entries, ...(recorded && { recorded: summary }) }, null, 2) : text(),
+        );
+        if (unrecorded !== undefined) throw unrecorded;
         if (controller.signal.aborted) Deno.exitCode = 130;
         else if (holding < entries.length) {
           throw new FailureError(`${entries.length - holding} of ${entries.length} entries do not hold`);

@@ -106,7 +106,7 @@ export async function race(options: RaceOptions): Promise<Verdict> {
   const { claimed, close, decided, ...raced } = await contest(options, keeper, dropouts, goOn);
 
   const tuned = claimed !== undefined && claimed.interval[0] > 1 + (noise?.bias ?? 0) ? claimed : undefined;
-  const baselineUs = claimed?.baselineUs ?? await enough(raced.baselineUs, baseline, keeper, goOn);
+  const baselineUs = claimed?.baselineUs ?? await alone(raced.baselineUs, baseline, keeper, goOn);
   const entrant = tuned?.entrant ?? baseline;
   const samples = tuned?.us ?? baselineUs;
   const { median: us, interval } = medianInterval(samples);
@@ -223,14 +223,13 @@ async function timed(
   return failed;
 }
 
-/** The baseline's own times where nobody claims to beat it. */
-async function enough(
+/** The baseline's own times where nobody claims to beat it: rested ones, or the race's where there is no time left. */
+async function alone(
   known: readonly number[],
   { config }: Entrant,
   keeper: Timekeeper,
   goOn: () => boolean,
 ): Promise<readonly number[]> {
-  const missing = Math.max(known.length === 0 ? 1 : 0, FEWEST_ROUNDS - known.length);
-  if (missing === 0 || (known.length > 0 && !goOn())) return known;
-  return [...known, ...(await keeper.time([config], missing))[0]];
+  if (known.length > 0 && !goOn()) return known;
+  return (await keeper.time([config], FEWEST_ROUNDS, { rested: true }))[0];
 }

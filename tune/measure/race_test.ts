@@ -76,6 +76,30 @@ Deno.test("race() takes what it claims from fresh rounds, not from those that ma
   strictEqual(verdict.chosen, "baseline");
 });
 
+Deno.test("race() asks for a rested device for the claim alone", async () => {
+  const { time } = device([100, 80, 90]);
+  const asked: [configs: number, rested: boolean | undefined][] = [];
+  const noting: typeof time = (configs, rounds, ...[rested]: [boolean?]) => {
+    asked.push([configs.length, rested]);
+    return time(configs, rounds);
+  };
+  await race({ ...options, baseline: entrant(0), finalists: [entrant(1), entrant(2)], time: noting });
+  deepStrictEqual(asked.filter(([, rested]) => rested), [[2, true]]);
+  deepStrictEqual(asked.at(-1), [2, true]);
+});
+
+Deno.test("race() gives a baseline that nobody beats times of a rested device, where there is time", async () => {
+  const { time } = device([100, 100, 104]);
+  const asked: (boolean | undefined)[] = [];
+  const noting: typeof time = (configs, rounds, ...[rested]: [boolean?]) => {
+    asked.push(rested);
+    return time(configs, rounds);
+  };
+  const finalists = [entrant(1), entrant(2)];
+  const { chosen, samples } = await race({ ...options, baseline: entrant(0), finalists, time: noting });
+  deepStrictEqual([chosen, samples, asked.at(-1)], ["baseline", 20, true]);
+});
+
 Deno.test("race() does not claim what the A/A bias of the device explains", async () => {
   const { time } = device([100, 97]);
   const noise = { floor: 0.06, bias: 0.05, deviation: 0.01 };

@@ -18,6 +18,11 @@ export interface SimulationPlan {
   readonly seed?: number;
   /** Standard deviation of a sample, as a share of its time. */
   readonly noise?: number;
+  /**
+   * Standard deviation between processes, as a share: each config of each problem takes longer or shorter by a factor that
+   * stays as long as the process, as where memory happened to lie does. Drawn by the seed: another one is another process.
+   */
+  readonly placement?: number;
   /** How much slower the device becomes and faster again, as a share, over {@linkcode DRIFT_SAMPLES}. */
   readonly drift?: number;
   /** Share of the samples that take 1.2 to 3 times as long. */
@@ -92,12 +97,22 @@ export class SimulatedFault extends Error {
   }
 }
 
-/** 100 to 200 µs, spread by a hash of the config (FNV-1a). */
+/** FNV-1a, 32 bits. */
+function hashOf(text: string): number {
+  let hash = 0x811c9dc5;
+  for (const char of text) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
+  return hash;
+}
+
+/** Box–Muller. */
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+/** 100 to 200 µs, spread by a hash of the config. */
 export function simulatedUs(config: Config, plan: SimulationPlan): number {
   const key = configKey(config);
-  let hash = 0x811c9dc5;
-  for (const char of key) hash = Math.imul(hash ^ char.charCodeAt(0), 0x01000193) >>> 0;
-  return plan.us?.[key] ?? 100 + 100 * hash / 2 ** 32;
+  return plan.us?.[key] ?? 100 + 100 * hashOf(key) / 2 ** 32;
 }
 
 /** Answers requests by a plan. */
@@ -111,6 +126,7 @@ export class SimulatedDevice {
   #checked = new Set<string>();
   #tries = 0;
   #smCount = SIMULATED_DEVICE.smCount;
+  #problem = "";
 
   constructor(readonly plan: SimulationPlan) {
     this.#random = randomSource(plan.seed ?? 1);
@@ -125,6 +141,7 @@ export class SimulatedDevice {
         return { devices: [this.#info()] };
       case "open":
         this.#smCount = request.smCount ?? this.#info().smCount;
+        this.#problem = JSON.stringify(request.problem);
         return { device: { ...this.#info(), smCount: this.#smCount }, clock: "device" };
       case "drop":
       case "prepare":
@@ -136,10 +153,8 @@ export class SimulatedDevice {
           if (this.plan.crashTimed?.includes(key)) throw new SimulatedFault("crash", "exit code 139");
           if (this.plan.hangTimed?.includes(key)) throw new SimulatedFault("timeout", "no end");
         }
-        const rounds = Array.from(
-          { length: request.samples },
-          () => request.configs.map((config) => this.#sample(simulatedUs(config, this.plan))),
-        );
+        const us = request.configs.map((config) => simulatedUs(config, this.plan) * this.#place(config));
+        const rounds = Array.from({ length: request.samples }, () => us.map((one) => this.#sample(one)));
         return { samples: request.configs.map((_, i) => rounds.map((round) => round[i])) };
       }
     }
@@ -172,6 +187,13 @@ export class SimulatedDevice {
     };
   }
 
+  /** The factor that this process has for a config of the open problem. */
+  #place(config: Config): number {
+    const { placement = 0, seed = 1 } = this.plan;
+    if (placement === 0) return 1;
+    return Math.exp(placement * normal(randomSource(hashOf(`${seed} ${configKey(config)} ${this.#problem}`))));
+  }
+
   /** One sample of a config that takes `us` on a quiet device. */
   #sample(us: number): number {
     const { noise = 0, drift = 0, outliers = 0, clockSteps = 0 } = this.plan;
@@ -181,14 +203,9 @@ export class SimulatedDevice {
     }
     const swing = (1 - Math.cos(this.#phase + 2 * Math.PI * this.samples / DRIFT_SAMPLES)) / 2;
     let factor = (1 + drift * swing) * (this.#slow ? 1 + clockSteps : 1);
-    if (noise > 0) factor *= Math.exp(noise * this.#normal());
+    if (noise > 0) factor *= Math.exp(noise * normal(this.#random));
     if (outliers > 0 && this.#random() < outliers) factor *= 1.2 + 1.8 * this.#random();
     return us * factor;
-  }
-
-  /** Box–Muller. */
-  #normal(): number {
-    return Math.sqrt(-2 * Math.log(1 - this.#random())) * Math.cos(2 * Math.PI * this.#random());
   }
 
   /** Exponentially distributed, so that steps come at any moment of a round. */

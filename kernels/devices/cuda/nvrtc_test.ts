@@ -46,11 +46,12 @@ Deno.test({
       headers: { "common.cuh": "struct P;" },
       defines: { MLA_HEADS: 16, BLOCK_N: 64 },
     });
-    assert.deepEqual(log.split("\n").slice(0, 8), [
+    assert.deepEqual(log.split("\n").slice(0, 9), [
       "header common.cuh: struct P;",
       "option --gpu-architecture=sm_90a",
       "option --std=c++17",
       "option --device-as-default-execution-space",
+      "option --generate-line-info",
       "option --ptxas-options=-v",
       "option --include-path=/headers",
       "option -DBLOCK_N=64",

@@ -40,6 +40,8 @@ export interface Workbench {
   readonly libraries: Libraries;
   /** Told when memory allows fewer copies than keep the cache cold. */
   warn(message: string): void;
+  /** Waits so many ms before rested samples; a timer where absent. */
+  readonly pause?: (ms: number) => Promise<void>;
 }
 
 /** How many copies of `bytes` bytes a cold cache needs, and how many of them fit. */
@@ -117,7 +119,8 @@ export class CudaSession implements DeviceSession {
       throw new TypeError("Cannot time a program that another backend built");
     });
     const copies = options.coldCache ? await this.#rotate() : 1;
-    return await timePrograms(this.#workbench.context, built, copies, options);
+    const { context, pause } = this.#workbench;
+    return await timePrograms(context, built, copies, options, pause);
   }
 
   /** Makes the copies that a cold cache needs, at the first call, and says how many there are. */

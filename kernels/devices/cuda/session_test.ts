@@ -57,7 +57,10 @@ async function open(cacheFolder?: string) {
   const compiler = new Compiler(nvrtc, [9, 0], new CompileCache(cacheFolder));
   const warnings: string[] = [];
   const warn = (message: string) => void warnings.push(message);
-  const workbench = { context, compiler, libraries, warn };
+  /** What the log had when the session let the device rest, and for how long. */
+  const rests: { ms: number; log: string[] }[] = [];
+  const pause = (ms: number) => Promise.resolve(void rests.push({ ms, log: stub.log() }));
+  const workbench = { context, compiler, libraries, warn, pause };
   const session = await CudaSession.load(workbench, [input]);
   return {
     stub,
@@ -65,6 +68,7 @@ async function open(cacheFolder?: string) {
     workbench,
     compiled,
     warnings,
+    rests,
     [Symbol.dispose]() {
       session.destroy();
       libraries.close();
@@ -207,6 +211,30 @@ Deno.test({
     assert.deepEqual(times.map((us) => Math.round(us * 100) / 100), [16, 16]);
     const launches = device.stub.log().filter((line) => line.startsWith("launch scale"));
     assert.equal(new Set(launches.map((line) => line.split(" in ")[1])).size, 1);
+    built.destroy();
+  },
+});
+
+Deno.test({
+  name: "time() leaves the device idle before rested samples, and then warms it up again",
+  ignore,
+  fn: async () => {
+    using device = await open();
+    const built = await device.session.build(program(1));
+    const options = { samples: 2, sampleUs: 50, coldCache: false };
+    const count = (log: readonly string[]) => log.filter((line) => line === "run graph").length;
+    await device.session.time([built], options);
+    assert.equal(device.rests.length, 0);
+    const before = count(device.stub.log());
+    await device.session.time([built], options);
+    const stillWarm = count(device.stub.log()) - before;
+    const [times] = await device.session.time([built], { ...options, rested: true });
+    assert.deepEqual(times.map((us) => Math.round(us * 100) / 100), [16, 16]);
+    assert.deepEqual(device.rests.map(({ ms }) => ms), [500]);
+    // What is measured comes after the rest, with more of a warm-up than a device has that was timed a moment ago.
+    assert(count(device.rests[0].log) > before + stillWarm, "the runs that size the samples come before the rest");
+    const afterRest = count(device.stub.log()) - count(device.rests[0].log);
+    assert(afterRest > stillWarm, `${afterRest} graphs after the rest, ${stillWarm} without one`);
     built.destroy();
   },
 });

@@ -24,6 +24,11 @@ const ROUNDS_AHEAD = 3;
 const WARM_UP_US = 20_000;
 /** A device that was timed so short a while ago, in ms, is still warm: one round is enough for what is new to it. */
 const STAYS_WARM_MS = 200;
+/**
+ * Idle time before rested samples, in ms: many turns of a power controller, which acts within tens of ms, and little beside
+ * the seconds that a task takes.
+ */
+const REST_MS = 500;
 /** Some devices never settle: then samples show the spread. */
 const WARM_UP_ROUNDS = 20;
 
@@ -71,10 +76,13 @@ function runsInGraph(usPerRun: number, copies: number, launchCount: number, samp
   return runs;
 }
 
+const delay = (ms: number) => new Promise<void>((done) => setTimeout(done, ms));
+
 /**
  * Times programs whose context they share.
  *
  * @param copies Copies of the rotating inputs.
+ * @param pause Waits so many ms.
  * @returns µs a run: `options.samples` for each program.
  * @throws {StickyCudaError} With the fault of a kernel.
  */
@@ -83,6 +91,7 @@ export async function timePrograms(
   programs: readonly BuiltCuda[],
   copies: number,
   options: TimeOptions,
+  pause: (ms: number) => Promise<void> = delay,
 ): Promise<number[][]> {
   const events = new Events(context);
 
@@ -122,7 +131,8 @@ export async function timePrograms(
     for (const program of programs) plans.push(await plan(program));
     const enqueueRound = () => plans.map(({ graph, launches }) => enqueue(graph, launches));
 
-    const stillWarm = performance.now() - context.timedAt < STAYS_WARM_MS;
+    if (options.rested) await pause(REST_MS);
+    const stillWarm = !options.rested && performance.now() - context.timedAt < STAYS_WARM_MS;
     const isWarm = (rounds: readonly number[], us: number) =>
       stillWarm ? rounds.length > 0 : us >= WARM_UP_US && isSteady(rounds);
     const warm: number[] = [];

@@ -242,6 +242,7 @@ CUresult cuGraphLaunch(CUgraphExec executable, CUstream stream) {
   ENTER("cuGraphLaunch");
   const struct CUgraph_st *graph = (const struct CUgraph_st *)executable;
   for (int i = 0; i < graph->count; i++) execute(&graph->nodes[i]);
+  note("run graph\n");
   return 0;
 }
 CUresult cuGraphDestroy(CUgraph graph) { free(graph->nodes); free(graph); return 0; }
