@@ -52,7 +52,7 @@ async function row(device: OpenDevice, roofline: Roofline, heads: number, batch:
       if (!check.ok) return [...head, `wrong: ${check.why}`];
       relError = check.relError;
     }
-    const [base, tuned] = await session.time(built, { samples: 15, sampleUs: 1000, coldCache: true });
+    const [base, tuned] = await session.time(built, { samples: 15, sampleUs: 1000, coldCache: true, rested: true });
     const us = median(tuned);
     const work = mlaDecode.work(problem);
     return [

@@ -51,6 +51,7 @@ export async function verifyEntry(
       samples: ROUNDS,
       sampleUs: SAMPLE_US,
       coldCache: evidence.coldCache,
+      rested: true, // As the record was made.
     });
     const now = speedup(base, own);
     const [low, high] = [evidence.speedup * (1 - tolerance), evidence.speedup * (1 + tolerance)];
