@@ -5,14 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { cudaTest } from "../../devices/cuda_testing.ts";
-import type { HostTensor, OpenDevice } from "../../devices/device.ts";
-import { encodeE4M3 } from "../../fp8.ts";
-import { decodeBf16 } from "../../half.ts";
+import type { OpenDevice } from "../../devices/device.ts";
 import { randomSource } from "../../random_source.ts";
 import { configKey } from "../../space.ts";
 import { mlaDecode } from "../kernel.ts";
-import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
+import { parseProblem } from "../problem.ts";
 import { reference } from "../reference.ts";
+import { withFirstTokens } from "../testing.ts";
 import { PATHS } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
 import { drawConfigs, testDevice } from "./testing.ts";
@@ -76,27 +75,6 @@ cudaTest("mla_decode on CUDA is right with sinks, logit caps, f16 outputs and a 
   }
   assert.deepEqual(wrong, []);
 });
-
-/**
- * Inputs whose first token of each request takes some 1 / (1 + n · e^-gap) of head 0's weight, as trained models' first
- * tokens do. Widths 0 to 63 are 1 in all other tokens, so that weight which these lose shows in the output.
- */
-function withFirstTokens(problem: MlaDecodeProblem, gap: number): HostTensor[] {
-  const tensors = mlaDecode.inputs(problem, 1);
-  const [q, cache, indptr, indices] = tensors.map(({ data }) => data as Uint16Array | Uint8Array | Int32Array);
-  const { heads, latent, rope } = problem;
-  const width = latent + rope;
-  for (let row = 0; row < q.length; row += width) q.fill(0, row, row + 64);
-  for (let b = 0; b + 1 < indptr.length; b++) {
-    for (let t = indptr[b]; t < indptr[b + 1]; t++) {
-      cache.fill(encodeE4M3(1), indices[t] * width, indices[t] * width + 64);
-    }
-    const query = Array.from({ length: width }, (_, w) => decodeBf16(q[b * heads * width + w]));
-    const scale = gap / (query.reduce((sum, x) => sum + x * x, 0) * problem.smScale);
-    cache.set(query.map((x) => encodeE4M3(x * scale)), indices[indptr[b]] * width);
-  }
-  return tensors;
-}
 
 cudaTest("mla_decode on CUDA keeps what a heavy first token leaves to long stretches", async (device) => {
   const problem = parseProblem({ ioType: "bf16", heads: 16, contextLens: 32768 });

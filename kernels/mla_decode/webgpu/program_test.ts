@@ -7,13 +7,14 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { DeviceInfo, OpenDevice } from "../../devices/device.ts";
+import type { DeviceInfo, HostTensor, OpenDevice } from "../../devices/device.ts";
 import { adapterTest } from "../../devices/webgpu_testing.ts";
 import { brokenConstraint, type Config, configKey, configs, sampleConfig } from "../../space.ts";
 import { generator } from "../inputs.ts";
 import { mlaDecode } from "../kernel.ts";
 import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
 import { reference } from "../reference.ts";
+import { withFirstTokens } from "../testing.ts";
 import { webgpuMlaDecode } from "./program.ts";
 
 const FULL = Deno.env.get("KVTUNE_FULL") === "1";
@@ -30,8 +31,12 @@ const REFERENCE_BUDGET = 5e7;
 const worst: Record<string, { relError: number; lseError: number }> = {};
 
 /** Runs configs on one problem and asserts each. */
-async function checkConfigs(device: OpenDevice, problem: MlaDecodeProblem, list: readonly Config[]): Promise<void> {
-  const tensors = mlaDecode.inputs(problem, problem.heads + problem.contextLens[0]);
+async function checkConfigs(
+  device: OpenDevice,
+  problem: MlaDecodeProblem,
+  list: readonly Config[],
+  tensors: HostTensor[] = mlaDecode.inputs(problem, problem.heads + problem.contextLens[0]),
+): Promise<void> {
   const expected = reference(problem, tensors, REFERENCE_BUDGET);
   const session = await device.load(tensors);
   try {
@@ -157,4 +162,11 @@ adapterTest("mla_decode on WebGPU: the largest errors stay within the criterion"
   const f16 = worst["ACC f16, output f32"];
   if (f16) assert.ok(f16.relError <= 3e-3 && f16.lseError <= 1e-4);
   return Promise.resolve();
+});
+
+adapterTest("mla_decode on WebGPU keeps what a heavy first token leaves to a long split", async (device) => {
+  const problem = parseProblem({ contextLens: 8192 });
+  const baseline = { ...webgpuMlaDecode.baseline(problem, device.info), max_kv_splits: 1 };
+  const list = device.info.features.includes("shader-f16") ? [baseline, { ...baseline, ACC: "f16" }] : [baseline];
+  await checkConfigs(device, problem, list, withFirstTokens(problem, 10));
 });
