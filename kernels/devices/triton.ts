@@ -8,22 +8,26 @@
  * @module
  */
 import type { DeviceBackend, DeviceInfo, DeviceReadings, HostTensor, OpenDevice, Program } from "./device.ts";
+import { Compilers } from "./triton/compilers.ts";
 import { DEFAULT_PYTHON, Python, PythonError } from "./triton/python.ts";
 import { asJson, TritonSession } from "./triton/session.ts";
 
 export { DEFAULT_PYTHON, Python, PythonError };
 
+/** Processes that compile beside the one that has the device: as many as the search asks for at a time. */
+const MOST_COMPILERS = 8;
+
 class OpenTritonDevice implements OpenDevice {
   readonly #warnings = new Set<string>();
 
-  constructor(readonly info: DeviceInfo, readonly python: Python) {}
+  constructor(readonly info: DeviceInfo, readonly python: Python, readonly compilers: Compilers | undefined) {}
 
   get clock() {
     return this.info.software ? "cpu" : "device";
   }
 
   load(inputs: readonly HostTensor[]): Promise<TritonSession> {
-    return TritonSession.load(this.python, inputs, (message) => this.#warnings.add(message));
+    return TritonSession.load(this.python, inputs, (message) => this.#warnings.add(message), this.compilers);
   }
 
   readings(): DeviceReadings {
@@ -31,6 +35,7 @@ class OpenTritonDevice implements OpenDevice {
   }
 
   close(): void {
+    this.compilers?.close();
     this.python.close();
   }
 }
@@ -62,7 +67,10 @@ export function tritonBackend(command: string): DeviceBackend {
             `Cannot use ${smCount} SMs of ${info.name}: Triton has the whole device, ${info.smCount}`,
           );
         }
-        return new OpenTritonDevice(info, python);
+        // The interpreter compiles nothing.
+        const beside = info.software ? 0 : Math.min(MOST_COMPILERS, Math.floor(navigator.hardwareConcurrency / 2));
+        const compilers = beside > 0 ? new Compilers(() => Python.start(command), index, beside) : undefined;
+        return new OpenTritonDevice(info, python, compilers);
       } catch (error) {
         await python.close();
         throw error;

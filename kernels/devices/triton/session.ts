@@ -15,6 +15,7 @@ import {
   type TritonProgram,
 } from "../device.ts";
 import { tensorBytes } from "../tensors.ts";
+import type { Compilers } from "./compilers.ts";
 import { type Python, TritonError } from "./python.ts";
 
 /** A program that Python has compiled. */
@@ -42,13 +43,23 @@ export class TritonSession implements DeviceSession {
   /** What is no longer needed; Python hears of it with the next request, since `destroy` awaits nothing. */
   #dropped: number[] = [];
 
-  private constructor(readonly python: Python, readonly warn: (message: string) => void) {}
+  /** Starts to compile a program; absent where nothing compiles beside the session. */
+  readonly prepare?: (program: Program) => void;
 
-  /** Sends inputs to the device, in place of those before. */
+  private constructor(
+    readonly python: Python,
+    readonly warn: (message: string) => void,
+    readonly compilers: Compilers | undefined,
+  ) {
+    if (compilers) this.prepare = (program) => program.backend === "triton" && compilers.prepare(program);
+  }
+
+  /** Sends inputs to the device, in place of those before. `compilers` compile what is prepared. */
   static async load(
     python: Python,
     inputs: readonly HostTensor[],
     warn: (message: string) => void,
+    compilers?: Compilers,
   ): Promise<TritonSession> {
     const tensors = inputs.map((tensor) => ({
       name: tensor.name,
@@ -58,12 +69,13 @@ export class TritonSession implements DeviceSession {
     }));
     const payload = inputs.map(({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
     await python.request({ op: "load", tensors }, payload);
-    return new TritonSession(python, warn);
+    return new TritonSession(python, warn, compilers);
   }
 
   async build(program: Program): Promise<BuiltProgram> {
     if (program.backend !== "triton") throw new BuildError(`Cannot build a ${program.backend} program on Triton`);
     await this.#sweep();
+    await this.compilers?.settled(program);
     const id = this.#nextId++;
     try {
       const { compileMs, build } = await this.python.request({ op: "build", program_id: id, program: asJson(program) });

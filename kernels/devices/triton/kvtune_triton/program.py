@@ -7,9 +7,10 @@ import torch
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from triton.runtime.jit import MockTensor
 
 from kvtune_triton.environment import interpreted
-from kvtune_triton.tensors import raw, view
+from kvtune_triton.tensors import TYPES, raw, view
 
 POINTERS = {"f32": "*fp32", "f16": "*fp16", "bf16": "*bf16", "u32": "*u32", "i32": "*i32", "u8": "*u8"}
 # Launch options that Triton may not have, and that say nothing where they are off.
@@ -105,6 +106,25 @@ class Program:
         if "tensor" in argument:
             return view(self._tensor(argument["tensor"], copy), argument["type"], argument.get("shape"))
         return _scalar(argument)
+
+
+def warm(program):
+    """Compiles a program's kernels into Triton's cache on disk, as a build over real tensors would; takes no memory there.
+
+    Gives the kernels' hashes, by which the cache knows them.
+    """
+    hashes = []
+    for launch in program["launches"]:
+        if "grid" not in launch or launch.get("checkedOnly"):
+            continue
+        function = getattr(module_at(launch["module"]), launch["function"])
+        # A stand-in begins at a multiple of 16 bytes, as torch's tensors do.
+        arguments = {
+            name: MockTensor(TYPES[argument["type"]]) if "tensor" in argument else _scalar(argument)
+            for name, argument in launch["args"].items()
+        }
+        hashes.append(function.warmup(**arguments, **options_of(launch), grid=tuple(launch["grid"])).hash)
+    return hashes
 
 
 def compile_ahead(program, arch):

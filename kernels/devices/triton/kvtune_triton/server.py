@@ -5,7 +5,7 @@ import triton
 
 from kvtune_triton import device as devices
 from kvtune_triton.environment import interpreted
-from kvtune_triton.program import Program, compile_ahead, module_at
+from kvtune_triton.program import Program, compile_ahead, module_at, warm
 from kvtune_triton.tensors import Inputs
 from kvtune_triton.timing import time_on_cpu, time_on_cuda
 
@@ -80,6 +80,12 @@ class Server:
 
     def _ahead(self, request, _payload):
         return {"build": compile_ahead(request["program"], request["arch"])}, ()
+
+    def _warm(self, request, _payload):
+        """For a device that another process has: what is compiled here, it finds on disk."""
+        if torch.cuda.current_device() != request["device"]:
+            torch.cuda.set_device(request["device"])
+        return {"hashes": warm(request["program"])}, ()
 
     def _call(self, request, _payload):
         """Any function of a kernel's module that needs no device: what it returns is the reply."""
