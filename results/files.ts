@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { basename, dirname, join } from "node:path";
 
 /** Writes a file whole or not at all: aside, to the disk, and then into place by a rename. */
 export async function replaceFile(path: string, text: string): Promise<void> {
@@ -18,6 +19,14 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   } catch (error) {
     await Deno.remove(temporary).catch(() => {}); // it may not exist; the first error is the one that counts
     throw error;
+  }
+}
+
+/** Removes what writers of a file left aside when they were killed. Only for who holds the lock of its folder. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const name = `${basename(path)}.`;
+  for await (const entry of Deno.readDir(dirname(path))) {
+    if (entry.name.startsWith(name) && entry.name.endsWith(".tmp")) await Deno.remove(join(dirname(path), entry.name));
   }
 }
 

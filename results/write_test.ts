@@ -48,6 +48,19 @@ Deno.test("writeResults() merges into the file and changes no byte of it the sec
   });
 });
 
+Deno.test("writeResults() takes away what a killed writer of the same file left aside, and no other's", async () => {
+  await withFolder(async (dir) => {
+    const { path } = await writeResults(dir, sampleResults());
+    const other = join(path, "..", "heads16-batch1-fp8_e4m3-fp8_p.json.1.tmp");
+    for (const left of [`${path}.1.tmp`, `${path}.2.tmp`, other]) await Deno.writeTextFile(left, "{");
+    await writeResults(dir, sampleResults());
+    assert.deepEqual(await namesIn(join(path, "..")), [
+      "heads16-batch1-fp8_e4m3-fp8_p.json.1.tmp",
+      "heads16-batch1-fp8_e4m3.json",
+    ]);
+  });
+});
+
 Deno.test("writeResults() loses no entry of 20 writers at once", async () => {
   await withFolder(async (dir) => {
     const contexts = Array.from({ length: 20 }, (_, i) => 1024 * (i + 1));
