@@ -22,24 +22,39 @@ export async function replaceFile(path: string, text: string): Promise<void> {
   }
 }
 
-/** Removes what writers of a file left aside when they were killed. Only for who holds the lock of its folder. */
-export async function removeLeftovers(path: string): Promise<void> {
+/** An exclusive lock of a folder; the system drops it where the process dies, so that none goes stale. */
+export interface FolderLock extends Disposable {
+  /**
+   * Replaces a file that nobody writes without this lock. What a writer of it left aside when it was killed goes, and the
+   * rename is on the disk once this resolves.
+   */
+  replace(path: string, text: string): Promise<void>;
+}
+
+/** Holds the lock of a folder until disposed. */
+export async function lockFolder(folder: string): Promise<FolderLock> {
+  let file: Deno.FsFile | undefined;
+  try {
+    file = await Deno.open(folder, { read: true });
+    await file.lock(true);
+  } catch {
+    // Windows opens no folders: there, two writers at once can lose an entry, but never a whole file.
+    file?.close();
+    file = undefined;
+  }
+  return {
+    replace: async (path, text) => {
+      if (file) await removeLeftovers(path);
+      await replaceFile(path, text);
+      await file?.sync();
+    },
+    [Symbol.dispose]: () => file?.close(),
+  };
+}
+
+async function removeLeftovers(path: string): Promise<void> {
   const name = `${basename(path)}.`;
   for await (const entry of Deno.readDir(dirname(path))) {
     if (entry.name.startsWith(name) && entry.name.endsWith(".tmp")) await Deno.remove(join(dirname(path), entry.name));
   }
-}
-
-/** Holds an exclusive lock until disposed. The system drops it where the process dies, so that none goes stale. */
-export async function lockFolder(path: string): Promise<{ folder: Deno.FsFile | undefined } & Disposable> {
-  let folder: Deno.FsFile | undefined;
-  try {
-    folder = await Deno.open(path, { read: true });
-    await folder.lock(true);
-  } catch {
-    // Windows opens no folders: there, two writers at once can lose an entry, but never a whole file.
-    folder?.close();
-    folder = undefined;
-  }
-  return { folder, [Symbol.dispose]: () => folder?.close() };
 }

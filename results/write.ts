@@ -4,7 +4,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import { lockFolder, removeLeftovers, replaceFile } from "./files.ts";
+import { lockFolder } from "./files.ts";
 import { type Merge, type MergedEntry, type MergeOptions, mergeResults } from "./merge.ts";
 import { parseResults } from "./parse.ts";
 import { resultsPath, SCHEMA_REFERENCE } from "./paths.ts";
@@ -47,10 +47,7 @@ export async function writeResults(dir: string, fresh: Results, options: MergeOp
   using lock = await lockFolder(folder);
   const { merged, ...changes } = mergeInto(path, await readExisting(path), checked, options);
   try {
-    if (lock.folder) await removeLeftovers(path);
-    await replaceFile(path, stringifyResults({ ...merged, $schema: SCHEMA_REFERENCE }));
-    // The rename itself is on the disk once the folder is.
-    await lock.folder?.sync();
+    await lock.replace(path, stringifyResults({ ...merged, $schema: SCHEMA_REFERENCE }));
   } catch (error) {
     throw unwritable(folder, error);
   }

@@ -5,7 +5,7 @@
  */
 import { basename, dirname, join } from "node:path";
 import { sha256 } from "../kernels/sha256.ts";
-import { lockFolder, replaceFile } from "./files.ts";
+import { lockFolder } from "./files.ts";
 import { parseResults } from "./parse.ts";
 import { resultsPath } from "./paths.ts";
 import { INDEX_NAME, INDEX_VERSION, type IndexEntry, parseIndex, type RegistryIndex } from "./registry.ts";
@@ -27,7 +27,7 @@ export interface IndexChanges {
  *   place. The message names the path; no index changes.
  */
 export async function writeIndexes(dir: string, { dryRun = false } = {}): Promise<IndexChanges> {
-  using _lock = await lockFolder(dir);
+  using lock = await lockFolder(dir);
   const files: Record<string, IndexEntry> = {};
   const folders = new Map<string, Record<string, IndexEntry>>([["", files]]);
   for (const path of await resultsFiles(dir)) {
@@ -43,7 +43,7 @@ export async function writeIndexes(dir: string, { dryRun = false } = {}): Promis
     const text = indexText(entries);
     if (text === await Deno.readTextFile(join(dir, path)).catch(() => undefined)) continue;
     outdated.push(path);
-    if (!dryRun) await replaceFile(join(dir, path), text);
+    if (!dryRun) await lock.replace(join(dir, path), text);
   }
   return { index: { schemaVersion: INDEX_VERSION, files }, outdated };
 }
@@ -56,13 +56,13 @@ export async function writeIndexes(dir: string, { dryRun = false } = {}): Promis
  */
 export async function refreshIndexes(dir: string, path: string): Promise<void> {
   if (await readIndexFile(join(dir, INDEX_NAME)) === undefined) return;
-  using _lock = await lockFolder(dir);
+  using lock = await lockFolder(dir);
   const exists = await Deno.stat(join(dir, path)).then(() => true, () => false);
   const entry = exists ? await readEntry(dir, path) : undefined;
   for (const [folder, name] of [["", path], [dirname(path), basename(path)]]) {
     const file = join(dir, folder, INDEX_NAME);
     const { [name]: _, ...others } = (await readIndexFile(file))?.files ?? {};
-    await replaceFile(file, indexText(entry === undefined ? others : { ...others, [name]: entry }));
+    await lock.replace(file, indexText(entry === undefined ? others : { ...others, [name]: entry }));
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { dirname, join } from "node:path";
 import { kernelNamed, kernelNames } from "../kernels/registry.ts";
-import { lockFolder, replaceFile } from "../results/files.ts";
+import { lockFolder } from "../results/files.ts";
 import {
   type Evidence,
   parseResults,
@@ -53,14 +53,14 @@ export async function pruneFolder(dir: string, rules: PruneRules, { dryRun = fal
 
 async function pruneFile(dir: string, path: string, rules: PruneRules, dryRun: boolean): Promise<PrunedFile> {
   const full = join(dir, path);
-  using _lock = await lockFolder(dirname(full));
+  using lock = await lockFolder(dirname(full));
   const results = readResults(full, await Deno.readTextFile(full));
   const hash = await currentHash(results);
   const { kept, pruned } = pruneResults(results, (evidence) => reasonAgainst(evidence, rules, hash));
   const left = Object.values(kept.configs).reduce((sum, contexts) => sum + Object.keys(contexts).length, 0);
   if (pruned.length > 0 && !dryRun) {
     if (left === 0) await Deno.remove(full);
-    else await replaceFile(full, stringifyResults(kept));
+    else await lock.replace(full, stringifyResults(kept));
     await refreshIndexes(dir, path);
   }
   return { path, pruned, left };

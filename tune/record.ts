@@ -5,7 +5,7 @@
  */
 import { dirname } from "node:path";
 import { configKey } from "../kernels/space.ts";
-import { lockFolder, replaceFile } from "../results/files.ts";
+import { lockFolder } from "../results/files.ts";
 import {
   type Config,
   type Evidence,
@@ -116,9 +116,7 @@ export async function recordInto(path: string, results: Results, entries: readon
     if (stringifyResults(there) !== stringifyResults(results)) {
       throw new Error("it changed while it was measured, expected the file that was verified; verify it again");
     }
-    await replaceFile(path, stringifyResults(parseResults(recorded.results)));
-    // The rename itself is on the disk once the folder is.
-    await lock.folder?.sync();
+    await lock.replace(path, stringifyResults(parseResults(recorded.results)));
     const below = resultsPath(results);
     if (path.endsWith(`/${below}`)) await refreshIndexes(path.slice(0, -below.length - 1), below);
   } catch (error) {
