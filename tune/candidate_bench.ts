@@ -4,25 +4,16 @@
  */
 import type { Implementation } from "../kernels/kernel.ts";
 import { type CandidateContext, measureCandidate, tryBaseline } from "./candidate.ts";
-import { Journal, type TaskIdentity } from "./journal.ts";
+import { Journal } from "./journal.ts";
 import { median } from "./measure/statistics.ts";
 import { simulatedBackends } from "./testing/simulated_backends.ts";
-import { SIMULATED_DEVICE } from "./testing/simulated_device.ts";
+import { SIMULATED_DEVICE, simulatedIdentity } from "./testing/simulated_device.ts";
 import { Workbench, WorkerSlot } from "./workbench.ts";
 
 const CANDIDATES = 500;
 const BASELINE = { BLOCK_N: 0 };
 
-const { name, arch, driver, smCount } = SIMULATED_DEVICE;
-const identity: TaskIdentity = {
-  kernel: "mla_decode",
-  sourceHash: "",
-  backend: "webgpu",
-  device: { name, arch, driver, smCount },
-  problem: {},
-  seed: 1,
-  coldCache: true,
-};
+const identity = simulatedIdentity("mla_decode");
 const folder = Deno.makeTempDirSync({ prefix: "kvtune-" });
 const journal = Journal.open(`${folder}/journal.db`);
 globalThis.addEventListener("unload", () => {

@@ -8,6 +8,7 @@
 import type { DeviceInfo } from "../../kernels/devices/device.ts";
 import { randomSource } from "../../kernels/random_source.ts";
 import { type Config, configKey } from "../../kernels/space.ts";
+import type { TaskIdentity } from "../journal.ts";
 import type { Outcome, Replies, Request, RequestBody } from "../worker/protocol.ts";
 
 /** What a simulated device does. Config keys name the candidates that misbehave. */
@@ -84,6 +85,20 @@ export const SIMULATED_DEVICE: DeviceInfo = {
   },
   features: ["shader-f16", "timestamp-query"],
 };
+
+/** A task on it, for a journal. */
+export function simulatedIdentity(kernel: string): TaskIdentity {
+  const { backend, name, arch, driver, smCount } = SIMULATED_DEVICE;
+  return {
+    kernel,
+    sourceHash: "",
+    backend,
+    device: { name, arch, driver, smCount },
+    problem: {},
+    seed: 1,
+    coldCache: true,
+  };
+}
 
 /** A request that fails, or that ends or hangs the worker. */
 export class SimulatedFault extends Error {

@@ -6,7 +6,7 @@ import { Journal } from "../journal.ts";
 import { STRATEGIES } from "../search/strategies.ts";
 import { runTask, type TaskContext, type TaskReport } from "../task.ts";
 import { Workbench, WorkerSlot } from "../workbench.ts";
-import { SIMULATED_DEVICE, type SimulatedDevice, type SimulationPlan } from "./simulated_device.ts";
+import { SIMULATED_DEVICE, type SimulatedDevice, simulatedIdentity, type SimulationPlan } from "./simulated_device.ts";
 import { simulatedWorkers } from "./simulated_host.ts";
 
 const VALUES = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
@@ -53,7 +53,6 @@ export async function simulatedTask(plan: SimulationPlan, changes: Partial<TaskC
   const { device, start } = simulatedWorkers(plan);
   const slot = new WorkerSlot(start);
   const request = { op: "open", device: 0, kernel: "simulated", problem: {}, seed: 1 } as const;
-  const { name, arch, driver, smCount } = SIMULATED_DEVICE;
   using journal = Journal.open(":memory:");
   const report = await runTask({
     implementation: IMPLEMENTATION,
@@ -61,15 +60,7 @@ export async function simulatedTask(plan: SimulationPlan, changes: Partial<TaskC
     device: SIMULATED_DEVICE,
     workbench: new Workbench(slot, request),
     coldCache: true,
-    identity: {
-      kernel: "simulated",
-      sourceHash: "",
-      backend: "webgpu",
-      device: { name, arch, driver, smCount },
-      problem: {},
-      seed: 1,
-      coldCache: true,
-    },
+    identity: simulatedIdentity("simulated"),
     journal,
     strategy: STRATEGIES.exhaustive,
     space: SIMULATED_SPACE,

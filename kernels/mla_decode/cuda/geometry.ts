@@ -33,8 +33,8 @@ export interface PathShape {
    * reads or writes memory, so it may overwrite the partials that the stage 2 before it reads.
    */
   readonly waitsFirst: boolean;
-  /** Whether stage 2 should let the next launch start beside it (MLA_EARLY). */
-  early(config: Config): boolean;
+  /** Whether stage 2 should let the next launch start beside it (MLA_EARLY); where absent, never. */
+  early?(config: Config): boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
@@ -53,6 +53,17 @@ const rowPitch = ({ kvType }: MlaDecodeProblem) => kvType === "bf16" ? 1232 : 59
 const reads = (caches: readonly KvType[], queries: readonly IoType[]) => ({ kvType, ioType }: MlaDecodeProblem) =>
   caches.includes(kvType) && queries.includes(ioType);
 
+/** What both few-heads kernels take: computing warpgroups and one that loads, a worker a column of blocks. */
+const FEW_HEADS_LAUNCH: Pick<PathShape, "defines" | "grid" | "threads"> = {
+  defines: (config) => ({
+    BLOCK_H: number(config, "BLOCK_H"),
+    NUM_STAGES: number(config, "num_stages"),
+    NUM_GROUPS: number(config, "warpgroups"),
+  }),
+  grid: (headBlocks, workers) => [workers, headBlocks, 1],
+  threads: (config) => (number(config, "warpgroups") + 1) * 128,
+};
+
 /** The paths by name. */
 export const PATHS: Record<Path, PathShape> = {
   few_heads: {
@@ -60,7 +71,6 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
     waitsFirst: false,
-    early: () => false,
     granule: 16,
     values: (problem) => ({
       BLOCK_N: [64],
@@ -74,13 +84,7 @@ export const PATHS: Record<Path, PathShape> = {
       l2_prefetch: [false],
       direct: [false],
     }),
-    defines: (config) => ({
-      BLOCK_H: number(config, "BLOCK_H"),
-      NUM_STAGES: number(config, "num_stages"),
-      NUM_GROUPS: number(config, "warpgroups"),
-    }),
-    grid: (headBlocks, workers) => [workers, headBlocks, 1],
-    threads: (config) => (number(config, "warpgroups") + 1) * 128,
+    ...FEW_HEADS_LAUNCH,
     // few_heads_parts.cuh: ring | q | P (outputs of the other warpgroups at a segment's end) | m and l | reductions | barriers
     sharedBytes(problem, config) {
       const [heads, groups] = [number(config, "BLOCK_H"), number(config, "warpgroups")];
@@ -109,13 +113,7 @@ export const PATHS: Record<Path, PathShape> = {
       l2_prefetch: [false],
       direct: [true, false],
     }),
-    defines: (config) => ({
-      BLOCK_H: number(config, "BLOCK_H"),
-      NUM_STAGES: number(config, "num_stages"),
-      NUM_GROUPS: number(config, "warpgroups"),
-    }),
-    grid: (headBlocks, workers) => [workers, headBlocks, 1],
-    threads: (config) => (number(config, "warpgroups") + 1) * 128,
+    ...FEW_HEADS_LAUNCH,
     // few_heads_fp8_parts.cuh: ring | q | P | scales | m and l | reductions | barriers
     sharedBytes({ latent, rope }, config) {
       const [heads, groups, stages] = [
@@ -134,7 +132,6 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["bf16"], ["bf16", "f16"]), // It reads FP8 as well, but many_heads_fp8 is faster there.
     waitsFirst: false,
-    early: () => false,
     granule: 64,
     values: () => ({
       BLOCK_N: [64],
@@ -160,7 +157,6 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: true,
     takes: reads(["fp8_e4m3"], ["bf16", "f16"]),
     waitsFirst: false,
-    early: () => false,
     granule: 64,
     values: () => ({
       BLOCK_N: [64],
@@ -182,7 +178,6 @@ export const PATHS: Record<Path, PathShape> = {
     needsHopper: false,
     takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
     waitsFirst: false,
-    early: () => false,
     granule: 16,
     values: () => ({
       BLOCK_N: [32, 64],

@@ -86,7 +86,7 @@ function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo):
     MLA_PDL: pdl ? 1 : 0,
     MLA_GRANULE: path.granule,
     MLA_DIRECT: config.direct ? 1 : 0,
-    MLA_EARLY: pdl && path.early(config) ? 1 : 0,
+    MLA_EARLY: pdl && path.early?.(config) ? 1 : 0,
   };
   const args = [parameters(problem, workers)];
   const buffers: BufferSpec[] = [

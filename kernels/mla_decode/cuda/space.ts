@@ -6,7 +6,7 @@
 import type { DeviceInfo } from "../../devices/device.ts";
 import type { SpaceOptions } from "../../kernel.ts";
 import type { Config, Constraint, Param, Space } from "../../space.ts";
-import { kvSplitsCap, SERVED_BASE_CAP, servedKvSplits, splitCandidates } from "../kv_splits.ts";
+import { numKvSplits, splitCandidates } from "../kv_splits.ts";
 import { maxContextLen, type MlaDecodeProblem } from "../problem.ts";
 import { headBlocks, type Path, pathOf, type PathParam, PATHS, type PathShape, workspaceBytes } from "./geometry.ts";
 
@@ -28,7 +28,6 @@ export function space(problem: MlaDecodeProblem, device: DeviceInfo, options: Sp
  */
 export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Config {
   const { contextLens, heads } = problem;
-  const cap = kvSplitsCap(SERVED_BASE_CAP, smCount, maxContextLen(problem));
   return {
     path: "portable",
     BLOCK_N: 32,
@@ -39,7 +38,7 @@ export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Co
     operand_buffers: 2,
     l2_prefetch: false,
     direct: false,
-    max_kv_splits: Math.max(1, ...servedKvSplits({ contextLens, heads, smCount, cap })),
+    max_kv_splits: Math.max(1, ...numKvSplits({ contextLens, heads, smCount })),
     partials: "f32",
     pdl: false,
     merge_slices: 4,

@@ -6,7 +6,7 @@
 import type { DeviceInfo } from "../../devices/device.ts";
 import type { SpaceOptions } from "../../kernel.ts";
 import type { Config, Constraint, Param, Space } from "../../space.ts";
-import { kvSplitsCap, SERVED_BASE_CAP, servedKvSplits, splitCandidates } from "../kv_splits.ts";
+import { numKvSplits, splitCandidates } from "../kv_splits.ts";
 import { maxContextLen, type MlaDecodeProblem } from "../problem.ts";
 import { accumulatorRegisters, cutOf, headBlocks, sharedBytes, workspaceBytes } from "./geometry.ts";
 
@@ -32,14 +32,13 @@ export function space(problem: MlaDecodeProblem, device: DeviceInfo, options: Sp
  */
 export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Config {
   const { contextLens, heads } = problem;
-  const cap = kvSplitsCap(SERVED_BASE_CAP, smCount, maxContextLen(problem));
   return {
     path: "served",
     BLOCK_N: 32,
     BLOCK_H: 16,
     num_stages: 2,
     num_warps: 4,
-    max_kv_splits: Math.max(1, ...servedKvSplits({ contextLens, heads, smCount, cap })),
+    max_kv_splits: Math.max(1, ...numKvSplits({ contextLens, heads, smCount })),
     partials: "f32",
     pdl: false,
   };

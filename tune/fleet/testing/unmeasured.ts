@@ -3,33 +3,13 @@ import type { DeviceInfo } from "../../../kernels/devices/device.ts";
 import { kernelNamed } from "../../../kernels/registry.ts";
 import { type Results, SCHEMA_REFERENCE, SCHEMA_VERSION } from "../../../results/mod.ts";
 import { placeOf, problemOf } from "../../plan/targets.ts";
+import { SIMULATED_DEVICE } from "../../testing/simulated_device.ts";
 import type { TuneJob } from "../job.ts";
 import type { Measure } from "../measure.ts";
 
 /** One of many kinds of device. */
 export function simulatedKind(kind: number): DeviceInfo {
-  return {
-    backend: "webgpu",
-    index: 0,
-    name: `Simulated device ${kind}`,
-    arch: "sim",
-    driver: "1.0",
-    smCount: 132,
-    smCountSource: "driver",
-    software: true,
-    limits: {
-      workgroupStorageBytes: 32768,
-      workgroupInvocations: 256,
-      workgroupSizeX: 256,
-      workgroupSizeY: 256,
-      workgroupSizeZ: 64,
-      workgroupsPerDimension: 65535,
-      storageBuffers: 8,
-      bufferBytes: 2 ** 30,
-      bindingBytes: 2 ** 30,
-    },
-    features: ["shader-f16"],
-  };
+  return { ...SIMULATED_DEVICE, name: `Simulated device ${kind}`, smCount: 132, features: ["shader-f16"] };
 }
 
 /** Results that a worker could have measured: the baseline, in no time. */
