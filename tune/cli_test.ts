@@ -124,6 +124,17 @@ const BAD_INPUT: [name: string, args: (folder: string) => string[], message: Reg
     (folder) => ["sweep", "--json", "--start-from", `${folder}/absent.json`, ...into(folder)],
     /Cannot start from ".*absent.json": .*expected a results file/,
   ],
+  [
+    "another backend's results to start from",
+    (folder) => [
+      "sweep",
+      "--json",
+      "--start-from",
+      "results/mla_decode/triton/nvidia-h200/heads16-batch1-fp8_e4m3.json",
+      ...into(folder),
+    ],
+    /Cannot start from ".*": it is of mla_decode on triton, expected mla_decode on webgpu/,
+  ],
   ["a narrowing that is none", () => ["sweep", "--only", "BLOCK_N"], /"BLOCK_N" narrows nothing, expected for example/],
   [
     "a value that the space has not",

@@ -96,7 +96,7 @@ export async function sweep(
   const slot = new WorkerSlot(backends[settings.backend]);
   const stop = () => slot.kill();
   signal.addEventListener("abort", stop);
-  const startFrom = settings.startFrom === undefined ? undefined : readResults(settings.startFrom);
+  const startFrom = settings.startFrom === undefined ? undefined : earlierResults(settings.startFrom, settings);
   const budget = new Budget({ evaluations: settings.maxEvaluations, compiles: settings.maxCompiles });
   const rows: SweepRow[] = [];
   let path: string | undefined;
@@ -157,12 +157,20 @@ export async function sweep(
   };
 }
 
-function readResults(path: string): Results {
+/** Results to start from: of any device, but configs of another kernel or backend mean nothing here. */
+function earlierResults(path: string, { kernel, backend }: Pick<SweepSettings, "kernel" | "backend">): Results {
+  let results: Results;
   try {
-    return parseResults(JSON.parse(Deno.readTextFileSync(path)));
+    results = parseResults(JSON.parse(Deno.readTextFileSync(path)));
   } catch (error) {
     throw new UsageError(`Cannot start from "${path}": ${firstLine(error)}, expected a results file`);
   }
+  if (results.kernel !== kernel || results.backend !== backend) {
+    throw new UsageError(
+      `Cannot start from "${path}": it is of ${results.kernel} on ${results.backend}, expected ${kernel} on ${backend}`,
+    );
+  }
+  return results;
 }
 
 async function written(dir: string, results: Results): Promise<string> {

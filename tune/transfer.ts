@@ -77,7 +77,10 @@ function doublings(a: number, b: number): number {
   return Math.abs(Math.log2(Math.max(a, 1e-9) / Math.max(b, 1e-9)));
 }
 
-/** The config with the nearest values that the space has, where it admits them. */
+/**
+ * The config with the nearest values that the space has, where it admits them.  A parameter that the config's own space did
+ * not have, as `probabilities` before a class of accuracy admitted two, takes its first value.
+ */
 export function fitted(space: Space, config: Config): Config | undefined {
   const entries: [string, ParamValue][] = [];
   for (const param of space.params) {
@@ -90,7 +93,8 @@ export function fitted(space: Space, config: Config): Config | undefined {
 }
 
 function nearest({ values }: Param, wanted: ParamValue | undefined): ParamValue | undefined {
-  if (wanted !== undefined && values.includes(wanted)) return wanted;
+  if (wanted === undefined) return values[0];
+  if (values.includes(wanted)) return wanted;
   if (typeof wanted !== "number") return values.length === 1 ? values[0] : undefined;
   const numbers = values.filter((value) => typeof value === "number");
   return numbers.sort((a, b) => doublings(a, wanted) - doublings(b, wanted))[0];

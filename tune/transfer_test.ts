@@ -51,8 +51,8 @@ Deno.test("configsOf() gives a results file's configs, those of the nearest size
   deepStrictEqual(configsOf({ configs }, 120, 4000), [2, 3, 1, 4].map(at));
 });
 
-Deno.test("fitted() takes the nearest values of the space, and nothing that the space does not admit", () => {
+Deno.test("fitted() takes the nearest values of the space, first ones for new parameters, and nothing that it does not admit", () => {
   strictEqual(fitted(SPACE, { tile: 64, splits: 64 }), undefined);
   deepStrictEqual(fitted(SPACE, { tile: 20, splits: 64 }), { tile: 16, splits: 66 });
-  strictEqual(fitted(SPACE, { tile: 16 }), undefined);
+  deepStrictEqual(fitted(SPACE, { tile: 16 }), { tile: 16, splits: 1 });
 });
