@@ -17,7 +17,7 @@ const OTHER_DEVICE = 8;
 /**
  * Configs to begin a task with, the most promising first: the best of the nearest tasks in the journal, and those given.
  *
- * @param given Configs from elsewhere, such as a results file; they come after the nearest task's.
+ * @param given Configs from elsewhere, such as a results file; they and the nearest task's come in turn.
  */
 export async function lessons(
   journal: Journal,
@@ -36,7 +36,10 @@ export async function lessons(
       [...journal.candidates(key).values()].filter(({ cost }) => cost !== undefined)
         .sort((a, b) => a.cost! - b.cost!).slice(0, LESSONS).map(({ config }) => config)
     );
-  const ranked = [...(teachers[0] ?? []), ...given, ...teachers.slice(1).flat()];
+  const [nearest = [], ...others] = teachers;
+  // In turn: given ones may be of this very problem, and where evaluations are dear only the first few are measured.
+  const both = Array.from({ length: LESSONS }, (_, i) => [...given.slice(i, i + 1), ...nearest.slice(i, i + 1)]).flat();
+  const ranked = [...both, ...given.slice(LESSONS), ...others.flat()];
   const fitting = ranked.map((config) => fitted(space, config)).filter((config) => config !== undefined);
   return [...new Map(fitting.map((config) => [configKey(config), config])).values()];
 }
@@ -84,7 +87,7 @@ function doublings(a: number, b: number): number {
 export function fitted(space: Space, config: Config): Config | undefined {
   const entries: [string, ParamValue][] = [];
   for (const param of space.params) {
-    const value = nearest(param, config[param.name]);
+    const value = nearestValue(param, config[param.name]);
     if (value === undefined) return undefined;
     entries.push([param.name, value]);
   }
@@ -92,7 +95,7 @@ export function fitted(space: Space, config: Config): Config | undefined {
   return brokenConstraint(space, found) ? undefined : found;
 }
 
-function nearest({ values }: Param, wanted: ParamValue | undefined): ParamValue | undefined {
+function nearestValue({ values }: Param, wanted: ParamValue | undefined): ParamValue | undefined {
   if (wanted === undefined) return values[0];
   if (values.includes(wanted)) return wanted;
   if (typeof wanted !== "number") return values.length === 1 ? values[0] : undefined;

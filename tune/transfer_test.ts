@@ -24,7 +24,7 @@ const row = (tile: number, splits: number, cost?: number): CandidateRow => ({
 });
 
 Deno.test(
-  "lessons() gives the best of the nearest tasks first, this device's before another's, each config once",
+  "lessons() gives given configs and the nearest task's in turn, then others', this device's before another's, each once",
   inFolder(async (folder) => {
     using journal = Journal.open(`${folder}/journal.db`);
     const add = async (identity: TaskIdentity, ...rows: CandidateRow[]) => {
@@ -35,10 +35,10 @@ Deno.test(
     await add(task(2048), row(64, 33, 0.7), row(32, 33, 0.9), row(16, 33), row(32, 1, 0.95));
     await add(task(4096), row(16, 66, 0.01)); // Its own rows are no lesson.
     deepStrictEqual(await lessons(journal, task(4096), SPACE, [{ tile: 16, splits: 33 }]), [
+      { tile: 16, splits: 33 },
       { tile: 64, splits: 33 },
       { tile: 32, splits: 33 },
       { tile: 32, splits: 1 },
-      { tile: 16, splits: 33 },
       { tile: 16, splits: 1 },
       { tile: 16, splits: 66 },
     ]);
