@@ -65,6 +65,7 @@ const CASES: [capability: [number, number], fields: Record<string, unknown>][] =
   [[8, 9], { heads: 20 }],
   [[8, 9], { heads: 16, kvType: "bf16" }],
   [[9, 0], { heads: 16 }],
+  [[9, 0], { heads: 32 }],
   [[9, 0], { heads: 128 }],
   [[9, 0], { heads: 64, kvType: "bf16", ioType: "f16", logitCap: 30, sinks: true }],
   [[10, 0], { heads: 128 }],

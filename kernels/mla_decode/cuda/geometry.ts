@@ -69,15 +69,14 @@ export const PATHS: Record<Path, PathShape> = {
   few_heads: {
     entryPoint: "mla_few_heads",
     needsHopper: true,
-    takes: reads(["fp8_e4m3", "bf16"], ["bf16", "f16"]),
+    takes: reads(["bf16"], ["bf16", "f16"]), // It reads FP8 as well, but few_heads_fp8 and many_heads_fp8 are faster there.
     waitsFirst: false,
     granule: 16,
-    values: (problem) => ({
+    values: () => ({
       BLOCK_N: [64],
       // Two warpgroups take whole turns of four slots each: in a ring of 18 one could wait for the other's slot for ever.
-      num_stages: problem.kvType === "bf16" ? [4, 8] : [9, 16],
-      // What few_heads_fp8 takes, it does faster, but for blocks of 32, which spill a few words there.
-      BLOCK_H: PATHS.few_heads_fp8.takes(problem) ? [32] : [8, 16, 24, 32],
+      num_stages: [4, 8],
+      BLOCK_H: [8, 16, 24, 32],
       warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
@@ -106,7 +105,7 @@ export const PATHS: Record<Path, PathShape> = {
     values: () => ({
       BLOCK_N: [64],
       num_stages: [2, 4],
-      BLOCK_H: [8, 16, 24, 32],
+      BLOCK_H: [8, 16, 24], // 32 spills a few words, and many_heads_fp8 is faster.
       warpgroups: [1, 2],
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
@@ -158,20 +157,20 @@ export const PATHS: Record<Path, PathShape> = {
     takes: reads(["fp8_e4m3"], ["bf16", "f16"]),
     waitsFirst: false,
     granule: 64,
-    values: () => ({
+    values: ({ heads }) => ({
       BLOCK_N: [64],
-      num_stages: [3],
-      BLOCK_H: [64],
+      num_stages: [3, 4], // As many as a block has room for.
+      BLOCK_H: heads > 16 ? [32, 64] : [16],
       warpgroups: [4],
       blocks_per_sm: [1],
       operand_buffers: [2],
       l2_prefetch: [false],
       direct: [true, false],
     }),
-    defines: () => ({}),
+    defines: (config) => ({ BLOCK_H: number(config, "BLOCK_H") }),
     grid: (headBlocks, workers) => [headBlocks, workers, 1],
-    threads: () => 512,
-    sharedBytes: () => 221008,
+    threads: (config) => config.BLOCK_H === 64 ? 512 : 640, // Below 64 heads, a warpgroup that loads.
+    sharedBytes: (_, config) => ({ 16: 188968, 32: 224936, 64: 221008 })[number(config, "BLOCK_H")]!,
   },
   portable: {
     entryPoint: "mla_portable",

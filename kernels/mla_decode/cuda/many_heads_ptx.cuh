@@ -30,6 +30,17 @@ __device__ __forceinline__ void wgmma_qk(float (&s)[32], const u32* a, u64 b, in
     "{%32,%33,%34,%35}, %36, p, 1, 1, 0;\n}"
     : F16(s, 0), F16(s, 16) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
 }
+__device__ __forceinline__ void wgmma_qk(float (&s)[16], const u32* a, u64 b, int accumulate) {   // 32 heads
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %21, 0;\n"
+    "wgmma.mma_async.sync.aligned.m64n32k16." MH_TYPES " "
+    "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15}, {%16,%17,%18,%19}, %20, p, 1, 1, 0;\n}"
+    : F16(s, 0) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
+__device__ __forceinline__ void wgmma_qk(float (&s)[8], const u32* a, u64 b, int accumulate) {    // 16 heads
+  asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %13, 0;\n"
+    "wgmma.mma_async.sync.aligned.m64n16k16." MH_TYPES " {%0,%1,%2,%3,%4,%5,%6,%7}, {%8,%9,%10,%11}, %12, p, 1, 1, 0;\n}"
+    : F4(s, 0), F4(s, 4) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
+}
 // o[64 heads x 256 widths] (+)= A (K-major) * B (N-major)
 __device__ __forceinline__ void wgmma_pv(float (&o)[128], u64 a, u64 b, int accumulate) {
   asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %130, 0;\n"

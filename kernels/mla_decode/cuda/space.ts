@@ -163,6 +163,11 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
           (config.path === "few_heads" || config.warpgroups !== 1 || (config.BLOCK_H as number) <= 16)),
     ),
     rule(
+      "slots",
+      "many-heads blocks for FP8 caches have three tiles of shared memory with 64 heads, four with fewer",
+      (config) => config.path !== "many_heads_fp8" || (config.num_stages === 3) === (config.BLOCK_H === 64),
+    ),
+    rule(
       "ring",
       "a ring that leaves a third of shared memory empty keeps too few bytes in flight",
       (config) =>
