@@ -189,6 +189,15 @@ __device__ __forceinline__ void e4m3x4_to_f16(u32 v, u32& lo, u32& hi) {
 #endif
 }
 
+// A head's reference and sum of exponentials over the warpgroups of a block, from [GROUPS][m, l][HEADS]; ml points to its m of the first one.
+template <int GROUPS, int HEADS> __device__ __forceinline__ void joined_ml(const float* ml, float& m, float& l) {
+  m = MLA_NEG_INF, l = 0.f;
+  #pragma unroll
+  for (int w = 0; w < GROUPS; w++) m = fmaxf(m, ml[w * 2 * HEADS]);
+  #pragma unroll
+  for (int w = 0; w < GROUPS; w++) l += ex2(ml[w * 2 * HEADS] - m) * ml[(w * 2 + 1) * HEADS];
+}
+
 // ---------------------------------------------------------------- PTX
 __device__ __forceinline__ u32 smem_u32(const void* p) { return (u32)__cvta_generic_to_shared(p); }
 

@@ -279,12 +279,8 @@ extern "C" __global__ void __maxnreg__(LAUNCH_REGS) mla_few_heads_fp8(const __gr
       consumers_sync();                             // all have finished with q and P
       #pragma unroll
       for (int i = 0; i < 2 * HG; i++) {
-        const float* of = ml + 8 * (i / 2) + 2 * t + (i & 1);
-        float top = MLA_NEG_INF, sum = 0.f;
-        #pragma unroll
-        for (int w = 0; w < NUM_GROUPS; w++) top = fmaxf(top, of[w * 2 * BLOCK_H]);
-        #pragma unroll
-        for (int w = 0; w < NUM_GROUPS; w++) sum += ex2(of[w * 2 * BLOCK_H] - top) * of[(w * 2 + 1) * BLOCK_H];
+        float top, sum;
+        joined_ml<NUM_GROUPS, BLOCK_H>(ml + 8 * (i / 2) + 2 * t + (i & 1), top, sum);
         share[i] *= ex2(m[i] - top) * l[i] * rcp(sum);
         m[i] = top, l[i] = sum;
       }

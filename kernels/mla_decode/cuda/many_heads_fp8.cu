@@ -186,11 +186,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         #pragma unroll
         for (int k = 0; k < 4; k++) {
           const float r = k & 1 ? ref[j].y : ref[j].x;
-#if MLA_LOGIT_CAP
-          s[4 * j + k] = (s[4 * j + k] == MLA_NEG_INF ? MLA_NEG_INF : mla_cap(s[4 * j + k] * p.scale_log2, p.cap_log2)) - r;
-#else
-          s[4 * j + k] = fmaf(s[4 * j + k], p.scale_log2, -r);
-#endif
+          s[4 * j + k] = above_reference(p, s[4 * j + k], r);
           top = fmaxf(top, s[4 * j + k]);
         }
       }

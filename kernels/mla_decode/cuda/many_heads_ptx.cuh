@@ -1,4 +1,4 @@
-// PTX of many_heads.cu (sm_90a): wgmma on 128-byte-swizzled tiles, shared memory by address, row loads.
+// What many_heads.cu and many_heads_fp8.cu share (sm_90a): scores, wgmma on 128-byte-swizzled tiles, shared memory by address, row loads.
 #pragma once
 #include "common.cuh"
 
@@ -17,6 +17,14 @@ template <int N> __device__ __forceinline__ void wgmma_wait() { asm volatile("wg
 template <int N> __device__ __forceinline__ void hold(float (&r)[N]) {          // pins reads of accumulators behind a wait
   #pragma unroll
   for (int i = 0; i < N; i++) asm volatile("" : "+f"(r[i]) :: "memory");
+}
+// A product of q and k as a score above its head's reference, base 2; -infinity stays that.
+__device__ __forceinline__ float above_reference(const MlaParams& p, float qk, float reference) {
+#if MLA_LOGIT_CAP
+  return (qk == MLA_NEG_INF ? MLA_NEG_INF : mla_cap(qk * p.scale_log2, p.cap_log2)) - reference;
+#else
+  return fmaf(qk, p.scale_log2, -reference);
+#endif
 }
 #define F4(r, i) "+f"(r[i]), "+f"(r[i + 1]), "+f"(r[i + 2]), "+f"(r[i + 3])
 #define F16(r, i) F4(r, i), F4(r, i + 4), F4(r, i + 8), F4(r, i + 12)
