@@ -88,6 +88,8 @@ export const MLA_DECODE_PARAMS = {
     path: { oneOf: ["served"] },
     /** Parts of the latent width that are loaded, converted and multiplied apart. */
     pieces: { min: 1, max: 16 },
+    /** Parts of the latent width that each are one warp's; 1, as where it is absent, for warps that share all of it. */
+    groups: { min: 1, max: 32 },
     /** Registers a thread at most; 0 for no bound. */
     max_registers: { min: 0, max: 255 },
     /** What values are multiplied with, where the class of accuracy leaves the choice. */

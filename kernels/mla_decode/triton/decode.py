@@ -56,6 +56,31 @@ def operand(x, KV: tl.constexpr, OPAQUE: tl.constexpr):
 
 
 @triton.jit
+def softmax_step(s, in_request, m, weights, logit_cap, HAS_LOGIT_CAP: tl.constexpr):
+    """A tile's unnormalised weights; what scales older ones; the new maximum and the weights so far.
+
+    Those are summed over the tokens once, after the last tile.
+    """
+    if HAS_LOGIT_CAP:
+        s = (2 * tl.sigmoid(2 * s / logit_cap) - 1) * (logit_cap * LOG2E)
+    s = tl.where(in_request[None, :], s, -float("inf"))
+    m_new = tl.maximum(m, tl.max(s, 1))
+    scale = tl.exp2(m - m_new)
+    p = tl.exp2(s - m_new[:, None])
+    return p, scale, m_new, weights * scale[:, None] + p
+
+
+@triton.jit
+def sum_of_groups(x):
+    """The sum of [rows, columns, 2 or 4] over the last dimension: one exchange between the warps."""
+    if x.shape[2] == 4:
+        low, high = tl.split(tl.reshape(x, (x.shape[0], x.shape[1], 2, 2)))
+        x = low + high
+    low, high = tl.split(x)
+    return low + high
+
+
+@triton.jit
 def stage1(
     q,  # [batch, HEADS, LATENT + ROPE] bf16 or f16
     cache,  # [slots, LATENT + ROPE] u8 (E4M3 codes), f16 or bf16
@@ -140,18 +165,11 @@ def stage1(
                 s = tl.dot(query[i], tl.trans(keys[i]), s)
         if BLOCK_H >= 64:
             s *= logit_scale
-        if HAS_LOGIT_CAP:
-            s = (2 * tl.sigmoid(2 * s / logit_cap) - 1) * (logit_cap * LOG2E)
-        s = tl.where((tile + tokens < end)[None, :], s, -float("inf"))
-        m_new = tl.maximum(m, tl.max(s, 1))
-        scale = tl.exp2(m - m_new)[:, None]
-        p = tl.exp2(s - m_new[:, None])
-        weights = weights * scale + p  # Summed over the tokens once, after the last tile.
-        m = m_new
+        p, scale, m, weights = softmax_step(s, tile + tokens < end, m, weights, logit_cap, HAS_LOGIT_CAP)
         p = p.to(tl.float8e4nv if P_FP8 else dtype)
         next_acc = ()
         for i in tl.static_range(PIECES):
-            next_acc = next_acc + (tl.dot(p, values[i], acc[i] * scale),)
+            next_acc = next_acc + (tl.dot(p, values[i], acc[i] * scale[:, None]),)
         acc = next_acc
 
     weight = tl.sum(weights, 1)
@@ -159,6 +177,118 @@ def stage1(
         out = acc[i] / weight[:, None]
         at = place[:, None] * LATENT + (i * PIECE + widths)
         tl.store(partial + at, out.to(partial.dtype.element_ty), mask=in_heads[:, None])
+    tl.store(partial_lse + place, m + tl.log2(weight), mask=in_heads)
+
+
+@triton.jit
+def stage1_groups(
+    q,  # As in stage1
+    cache,
+    kv_indptr,
+    kv_indices,
+    partial,
+    partial_lse,
+    chunk,
+    logit_scale,
+    logit_cap,
+    HEADS: tl.constexpr,
+    LATENT: tl.constexpr,
+    ROPE: tl.constexpr,
+    KV: tl.constexpr,
+    OPAQUE: tl.constexpr,
+    HAS_LOGIT_CAP: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    PIECES: tl.constexpr,
+    GROUPS: tl.constexpr,  # of the latent width, as many as warps: 2 or 4
+    NUM_STAGES: tl.constexpr,
+    PDL: tl.constexpr,
+):
+    """stage1 with products batched over groups of the latent width, each of which is one warp's.
+
+    A warp reads its own part of the queries, where otherwise each reads all of them for each tile; in return the groups'
+    scores are added up.
+    """
+    head_block, split, request = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    splits = tl.num_programs(1)
+    WIDTH: tl.constexpr = LATENT + ROPE
+    GROUP: tl.constexpr = LATENT // GROUPS
+    PART: tl.constexpr = GROUP // PIECES
+    begin = tl.load(kv_indptr + request)
+    length = tl.load(kv_indptr + request + 1) - begin
+    start = split * chunk
+    end = tl.minimum(start + chunk, length)
+
+    heads = head_block * BLOCK_H + tl.arange(0, BLOCK_H)
+    in_heads = heads < HEADS
+    place = (request * splits + split).to(tl.int64) * HEADS + heads
+    if PDL:
+        gdc_launch_dependents()
+    if start >= end:
+        tl.store(partial_lse + place, -float("inf"), mask=in_heads)
+        return
+
+    if KV == "16bit":
+        dtype: tl.constexpr = cache.dtype.element_ty
+    else:
+        dtype: tl.constexpr = tl.float32 if KV == "16bit_plain" else tl.float16
+    q_rows = q + (request.to(tl.int64) * HEADS + heads) * WIDTH
+    group_widths = tl.arange(0, GROUPS)[:, None, None] * GROUP + tl.arange(0, PART)[None, None, :]
+    query = ()
+    acc = ()
+    for i in tl.static_range(PIECES):
+        piece = tl.load(q_rows[None, :, None] + (i * PART + group_widths), mask=in_heads[None, :, None], other=0.0)
+        query = query + (tl.permute(piece.to(dtype), (0, 2, 1)),)
+        acc = acc + (tl.zeros([GROUPS, BLOCK_H, PART], tl.float32),)
+
+    # A tile's rows are loaded in an order in which each warp has rows of one group, 16 bytes a thread.
+    ROWS: tl.constexpr = 512 // (PART * cache.dtype.element_ty.primitive_bitwidth // 8)
+    row_offsets = tl.arange(0, GROUPS * BLOCK_N) // ROWS % GROUPS * GROUP
+    widths = tl.arange(0, PART)[None, :]
+    tokens = tl.arange(0, BLOCK_N)
+    last = begin + end - 1
+    slots = tl.load(kv_indices + tl.minimum(begin + start + tokens, last))
+    if ROPE > 0:
+        # Rope has no groups. Its rows, a ninth of all, wait in registers: in shared memory one block less would fit an SM.
+        ropes = LATENT + tl.arange(0, ROPE)[None, :]
+        q_rope = tl.trans(tl.load(q_rows[:, None] + ropes, mask=in_heads[:, None], other=0.0).to(dtype))
+        rope_codes = tl.load((cache + slots.to(tl.int64) * WIDTH)[:, None] + ropes)
+        rope_slots = tl.load(kv_indices + tl.minimum(begin + start + BLOCK_N + tokens, last))
+    m = tl.full([BLOCK_H], -float("inf"), tl.float32)
+    weights = tl.zeros([BLOCK_H, BLOCK_N], tl.float32)
+    for tile in tl.range(start, end, BLOCK_N, num_stages=NUM_STAGES):
+        rows = tl.broadcast_to(tl.reshape(slots, (BLOCK_N // ROWS, 1, ROWS)), (BLOCK_N // ROWS, GROUPS, ROWS))
+        rows = tl.reshape(rows, (GROUPS * BLOCK_N,)).to(tl.int64) * WIDTH + row_offsets
+        slots = tl.load(kv_indices + tl.minimum(begin + tile + BLOCK_N + tokens, last))
+        keys = ()
+        for i in tl.static_range(PIECES):
+            key = operand(tl.load((cache + rows)[:, None] + (i * PART + widths)), KV, OPAQUE)
+            key = tl.permute(tl.reshape(key, (BLOCK_N // ROWS, GROUPS, ROWS, PART)), (1, 0, 2, 3))
+            keys = keys + (tl.reshape(key, (GROUPS, BLOCK_N, PART)),)
+        if ROPE > 0:
+            rope_key = operand(rope_codes, KV, OPAQUE)
+            rope_codes = tl.load((cache + rope_slots.to(tl.int64) * WIDTH)[:, None] + ropes)
+            rope_slots = tl.load(kv_indices + tl.minimum(begin + tile + 2 * BLOCK_N + tokens, last))
+            s = tl.trans(tl.dot(rope_key, q_rope))
+        else:
+            s = tl.zeros([BLOCK_H, BLOCK_N], tl.float32)
+        # Tokens are rows here, so that both products read a tile as it is: Triton has no second view of a 3-D one.
+        group_scores = tl.zeros([GROUPS, BLOCK_N, BLOCK_H], tl.float32)
+        for i in tl.static_range(PIECES):
+            group_scores = tl.dot(keys[i], query[i], group_scores)
+        s = (s + sum_of_groups(tl.permute(group_scores, (2, 1, 0)))) * logit_scale
+        p, scale, m, weights = softmax_step(s, tile + tokens < end, m, weights, logit_cap, HAS_LOGIT_CAP)
+        p = tl.broadcast_to(tl.reshape(p.to(dtype), (1, BLOCK_H, BLOCK_N)), (GROUPS, BLOCK_H, BLOCK_N))
+        next_acc = ()
+        for i in tl.static_range(PIECES):
+            next_acc = next_acc + (tl.dot(p, keys[i], acc[i] * scale[None, :, None]),)
+        acc = next_acc
+
+    weight = tl.sum(weights, 1)
+    for i in tl.static_range(PIECES):
+        out = acc[i] / weight[None, :, None]
+        at = place[None, :, None] * LATENT + (i * PART + group_widths)
+        tl.store(partial + at, out.to(partial.dtype.element_ty), mask=in_heads[None, :, None])
     tl.store(partial_lse + place, m + tl.log2(weight), mask=in_heads)
 
 

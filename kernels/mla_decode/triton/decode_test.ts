@@ -15,6 +15,7 @@ const CONFIG = {
   num_stages: 2,
   num_warps: 4,
   pieces: 4,
+  groups: 1,
   max_registers: 0,
   partials: "f16",
   pdl: false,
@@ -25,13 +26,17 @@ const CONFIG = {
 };
 
 /** Each is a problem, a config, and how exact outputs must be: rounding to f16 is 2e-4, E4M3 probabilities are 1e-2. */
-const CASES: [Record<string, unknown>, Partial<typeof CONFIG & { probabilities: string }>, number][] = [
+const CASES: [Record<string, unknown>, Partial<typeof CONFIG & { probabilities: string; groups: number }>, number][] = [
   ...[1, 16].flatMap((pageSize): typeof CASES => [
     [{ heads: 1, pageSize }, { BLOCK_N: 32, max_kv_splits: 8 }, 1e-3],
     [{ heads: 7, pageSize }, { merge_widths: 128, merge_warps: 1 }, 1e-3],
     [{ heads: 16, pageSize }, { BLOCK_N: 32, pieces: 8 }, 1e-3],
     [{ heads: 128, pageSize }, { BLOCK_N: 128, BLOCK_H: 64, num_warps: 8, num_stages: 1 }, 1e-3],
   ]),
+  ...[{ heads: 16 }, { heads: 7, logitCap: 20, sinks: true, pageSize: 16 }].map((
+    fields,
+  ): typeof CASES[number] => [fields, { groups: 4, pieces: 2, BLOCK_N: 32 }, 1e-3]),
+  [{ heads: 16, accuracy: "fp8_p", rope: 0 }, { groups: 4, BLOCK_N: 32, probabilities: "16bit" }, 1e-3],
   [{ heads: 45, logitCap: 20, sinks: true }, { BLOCK_H: 32, num_warps: 4, merge_splits: 4 }, 1e-3],
   [{ heads: 16, accuracy: "fp8_p" }, { probabilities: "e4m3" }, 4e-2],
   [{ heads: 16, accuracy: "fp8_p" }, { probabilities: "16bit" }, 1e-3],

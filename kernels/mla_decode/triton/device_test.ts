@@ -43,11 +43,16 @@ Deno.test({
             const session = await TritonSession.load(python, inputs, console.warn);
             const space = tritonMlaDecode.space(problem, device);
             const random = generator(problem.heads);
-            const sampled = Array.from({ length: 4 }, () => {
+            const sample = (wanted: (config: Config) => boolean) => {
               let config: Config;
-              do config = sampleConfig(space, () => random() / 2 ** 32); while (brokenConstraint(space, config));
+              do config = sampleConfig(space, () => random() / 2 ** 32); while (
+                !wanted(config) || brokenConstraint(space, config)
+              );
               return config;
-            });
+            };
+            const sampled = Array.from({ length: 4 }, () => sample(() => true));
+            // Few have groups.
+            if (problem.kvType === "fp8_e4m3") sampled.push(sample(({ groups }) => groups === 4));
             const hasE4M3 = device.features.includes("e4m3") || problem.kvType !== "fp8_e4m3";
             const configs = hasE4M3 ? [tritonMlaDecode.baseline(problem, device), ...sampled] : sampled;
             const built = [];

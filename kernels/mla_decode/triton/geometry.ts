@@ -9,6 +9,11 @@ import { ELEMENT_BYTES, maxContextLen, type MlaDecodeProblem } from "../problem.
 
 const number = (config: Config, name: string) => config[name] as number;
 
+/** Groups of the latent width, a warp's each; 1, as in older configs that do not say, where warps share all of it. */
+export function groupsOf(config: Config): number {
+  return config.groups === undefined ? 1 : number(config, "groups");
+}
+
 /** How the tokens of every request are cut. */
 export interface Cut {
   /** Tokens a split. */
@@ -53,12 +58,20 @@ const MARGIN = 1024;
  * tiles as the cache stores them. Scores and probabilities take the place of what is done with.
  *
  * A 16-bit cache has no tile of operands: its tiles in flight are operands already.
+ *
+ * Groups exchange their scores while values are in use, and take only rope's operands' place. The next tile's rope is in
+ * registers.
  */
 export function sharedBytes({ latent, rope, kvType }: MlaDecodeProblem, config: Config): number {
   const [heads, tokens, stages] = ["BLOCK_H", "BLOCK_N", "num_stages"].map((name) => number(config, name));
   const width = latent + rope;
   const stored = width * ELEMENT_BYTES[kvType];
   const isFp8 = kvType === "fp8_e4m3";
+  const groups = groupsOf(config);
+  if (groups > 1) {
+    const exchange = Math.max(2 * rope, 4 * groups * heads);
+    return heads * width * 2 + tokens * (2 * latent + exchange + (stages - 1) * latent) + MARGIN;
+  }
   const tile = isFp8 ? 2 * width + (stages - 1) * stored : Math.max(1, stages) * stored;
   // Wide matrix units read E4M3 values transposed, from a copy of the tile.
   const transposed = isFp8 && config.probabilities === "e4m3" && heads >= 64 ? latent : 0;

@@ -9,7 +9,7 @@ import type { Config } from "../../space.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
 import { estimateTritonUs } from "./cost_model.ts";
 import decode from "./decode.py" with { type: "text" };
-import { cutOf, headBlocks, workspaceBytes } from "./geometry.ts";
+import { cutOf, groupsOf, headBlocks, workspaceBytes } from "./geometry.ts";
 import served from "./served.py" with { type: "text" };
 import { baseline, space } from "./space.ts";
 
@@ -98,15 +98,17 @@ function commonArgs(problem: MlaDecodeProblem, config: Config, device: DeviceInf
 function launches(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): TritonLaunch[] {
   const { heads, latent, batch, logitCap } = problem;
   const { splits } = cutOf(problem, config);
-  const { stage1, stage2, logitScale } = commonArgs(problem, config, device);
+  const { stage1: { P_FP8, ...stage1 }, stage2, logitScale } = commonArgs(problem, config, device);
+  const groups = groupsOf(config);
   const capability = device.limits.computeCapability ?? 0;
   return [
     {
       label: "stage 1",
       module: DECODE,
-      function: "stage1",
+      function: groups > 1 ? "stage1_groups" : "stage1",
       args: {
         ...stage1,
+        ...(groups > 1 ? { GROUPS: { value: groups } } : { P_FP8 }),
         logit_scale: { f32: logitScale * (logitCap > 0 ? 1 : Math.LOG2E) },
         // The fifth generation of matrix units reads all operands from memory; its pipeliner takes nothing opaque.
         OPAQUE: { value: !(capability >= 100 && capability < 120 && config.BLOCK_H === 64) },

@@ -8,7 +8,7 @@ import type { SpaceOptions } from "../../kernel.ts";
 import type { Config, Constraint, Param, Space } from "../../space.ts";
 import { numKvSplits, splitCandidates } from "../kv_splits.ts";
 import { maxContextLen, type MlaDecodeProblem } from "../problem.ts";
-import { accumulatorRegisters, cutOf, headBlocks, sharedBytes, workspaceBytes } from "./geometry.ts";
+import { accumulatorRegisters, cutOf, groupsOf, headBlocks, sharedBytes, workspaceBytes } from "./geometry.ts";
 
 /** Compute capabilities, times ten, whose matrix units multiply 64 rows at a time without spilling a block of 64 heads. */
 const WIDE_MATRIX_UNITS = [90, 100, 103];
@@ -53,7 +53,8 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     param("BLOCK_H", [16, 32, 64], "query heads a block"),
     param("num_stages", [1, 2, 3, 4], "tiles in flight, the one that is computed on included"),
     param("num_warps", [2, 4, 8], "warps a block of stage 1"),
-    param("pieces", [4, 8], "parts of the latent width that are loaded, converted and multiplied apart"),
+    param("pieces", [2, 4, 8], "parts of the latent width that are loaded, converted and multiplied apart"),
+    param("groups", [1, 4], "parts of the latent width that each are one warp's; 1 where warps share all of it"),
     param(
       "max_registers",
       [0, 128, 168],
@@ -89,7 +90,7 @@ function splits(problem: MlaDecodeProblem, smCount: number): number[] {
 
 function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: SpaceOptions): Constraint[] {
   const { limits, features, software } = device;
-  const { heads, latent, rope, ioType } = problem;
+  const { heads, latent, rope, ioType, kvType } = problem;
   const capability = limits.computeCapability ?? 0;
   const maxWorkspace = options.maxWorkspaceBytes ?? limits.memoryBytes;
   const isPowerOf2 = (x: number) => Number.isInteger(Math.log2(x));
@@ -138,8 +139,19 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     ),
     rule(
       "pieces",
-      "a piece is 32 to 256 wide",
-      (config) => latent / number(config, "pieces") >= 32 && latent / number(config, "pieces") <= 256,
+      "a piece is 32 to 128 wide; with groups, each one's part of it is 32 or 64: at 128, writes meet in banks",
+      (config) => {
+        const width = latent / number(config, "pieces") / groupsOf(config);
+        return width >= 32 && width <= (groupsOf(config) > 1 ? 64 : 128);
+      },
+    ),
+    rule(
+      "groups",
+      "a warp for each group; E4M3 that is converted, 16 heads a block, 32 tokens a tile: elsewhere nothing is gained",
+      (config) =>
+        groupsOf(config) === 1 ||
+        config.num_warps === groupsOf(config) && kvType === "fp8_e4m3" && config.probabilities !== "e4m3" &&
+          config.BLOCK_H === 16 && config.BLOCK_N === 32,
     ),
     rule(
       "registers",

@@ -43,11 +43,18 @@ Deno.test("space() admits what is fast on an H200, and says why it refuses the r
   strictEqual(broken({ ...FAST, num_warps: 2 }), "registers");
   strictEqual(broken({ ...FAST, BLOCK_N: 128, num_stages: 2 }), "shared memory");
   strictEqual(broken({ ...FAST, merge_splits: 256 }), "stage 2's tile");
+  const groups = { ...FAST, groups: 4, pieces: 2 };
+  strictEqual(broken(groups), undefined);
+  strictEqual(broken({ ...groups, pieces: 8 }), "pieces");
+  strictEqual(broken({ ...FAST, pieces: 2 }), "pieces");
+  strictEqual(broken({ ...groups, BLOCK_N: 64 }), "groups");
+  strictEqual(broken(groups, { kvType: "bf16" }), "groups");
   strictEqual(broken(FAST, { ioType: "f32" }), "io type");
   strictEqual(broken(FAST, { latent: 192 }), "widths");
   const fp8P = { accuracy: "fp8_p" };
   strictEqual(broken({ ...FAST, probabilities: "16bit" }, fp8P), undefined);
   strictEqual(broken({ ...FAST, probabilities: "e4m3" }, fp8P), undefined);
+  strictEqual(broken({ ...FAST, groups: 4, pieces: 2, probabilities: "e4m3" }, fp8P), "groups");
   const narrow = { BLOCK_N: 16, num_warps: 2, max_registers: 0 };
   strictEqual(broken({ ...FAST, ...narrow, probabilities: "e4m3" }, fp8P), "fp8 products");
 });
