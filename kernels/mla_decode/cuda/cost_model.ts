@@ -7,13 +7,13 @@ import { headBlocks, mergeBlocks, workersOf, workspaceBytes } from "./geometry.t
 
 /** A guess of the config's time in µs. */
 export function estimateCudaUs(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): number {
-  const workers = workersOf(problem, config);
+  const workers = workersOf(problem, config, device);
   return estimateUs({
     blocks: workers * headBlocks(problem, config),
     slots: device.smCount * (config.blocks_per_sm as number),
     smCount: device.smCount,
     blockBytes: totalTokens(problem) / workers * rowBytes(problem),
-    partialBytes: workspaceBytes(problem, config),
+    partialBytes: workspaceBytes(problem, config, device),
     mergeBlocks: mergeBlocks(problem, config, device),
     beside: config.pdl === true,
   });

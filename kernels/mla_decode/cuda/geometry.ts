@@ -35,11 +35,18 @@ export interface PathShape {
   readonly waitsFirst: boolean;
   /** Whether stage 2 should let the next launch start beside it (MLA_EARLY); where absent, never. */
   early?(config: Config): boolean;
+  /**
+   * Whether whole requests (max_kv_splits 1) that take several waves of blocks go to one wave of blocks instead, each
+   * with several requests one after the other.
+   */
+  readonly oneWave?: boolean;
   /** Values of the parameters that the path has a kernel for. */
   values(problem: MlaDecodeProblem): Record<PathParam, readonly ParamValue[]>;
   /** Tokens that a worker's stretch of the token line is a multiple of (MLA_GRANULE, the same in both stages). */
   readonly granule: number;
   defines(config: Config): Record<string, number>;
+  /** Macros of stage 2 that differ from its defaults. */
+  mergeDefines?(config: Config): Record<string, number>;
   grid(headBlocks: number, workers: number): [number, number, number];
   threads(config: Config): number;
   /** Dynamic shared memory, bytes. */
@@ -155,7 +162,8 @@ export const PATHS: Record<Path, PathShape> = {
     entryPoint: "mla_decode_many_heads_fp8",
     needsHopper: true,
     takes: reads(["fp8_e4m3"], ["bf16", "f16"]),
-    waitsFirst: false,
+    waitsFirst: true,
+    oneWave: true,
     granule: 64,
     values: ({ heads }) => ({
       BLOCK_N: [64],
@@ -168,6 +176,9 @@ export const PATHS: Record<Path, PathShape> = {
       direct: [true, false],
     }),
     defines: (config) => ({ BLOCK_H: number(config, "BLOCK_H") }),
+    // Its blocks fill a multiprocessor, so stage 2's come as they go: no time for a rehearsal.  With two slices a warp
+    // reads one partial at a time: more of them at once.
+    mergeDefines: (config) => ({ MERGE_REHEARSAL: 0, MERGE_IN_FLIGHT: config.merge_slices === 2 ? 8 : 5 }),
     grid: (headBlocks, workers) => [headBlocks, workers, 1],
     threads: (config) => config.BLOCK_H === 64 ? 512 : 640, // Below 64 heads, a warpgroup that loads.
     sharedBytes: (_, config) => ({ 16: 188968, 32: 224936, 64: 221008 })[number(config, "BLOCK_H")]!,
@@ -218,15 +229,19 @@ export function headBlocks({ heads }: MlaDecodeProblem, config: Config): number 
  * Workers of stage 1: the token line of the batch is cut into so many even stretches that the longest request is cut into
  * about `max_kv_splits` (exactly, where all requests are equally long).
  */
-export function workersOf(problem: MlaDecodeProblem, config: Config): number {
+export function workersOf(problem: MlaDecodeProblem, config: Config, { smCount }: DeviceInfo): number {
   const longest = maxContextLen(problem);
   if (longest === 0) return 1;
-  return Math.max(1, Math.floor(number(config, "max_kv_splits") * totalTokens(problem) / longest));
+  const splits = number(config, "max_kv_splits");
+  const workers = Math.max(1, Math.floor(splits * totalTokens(problem) / longest));
+  if (splits > 1 || !pathOf(config).oneWave) return workers;
+  const waves = Math.ceil(workers * headBlocks(problem, config) / (smCount * number(config, "blocks_per_sm")));
+  return Math.ceil(workers / waves);
 }
 
 /** Bytes of partial outputs and their log-sum-exps. */
-export function workspaceBytes(problem: MlaDecodeProblem, config: Config): number {
-  const partials = (workersOf(problem, config) + problem.batch) * problem.heads;
+export function workspaceBytes(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): number {
+  const partials = (workersOf(problem, config, device) + problem.batch) * problem.heads;
   return partials * (problem.latent * (config.partials === "f32" ? 4 : 2) + 4);
 }
 

@@ -443,6 +443,7 @@ extern "C" __global__ void __launch_bounds__(MF_THREADS, 1) mla_decode_many_head
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
   if (tid >= MF_THREADS - MF_HEADS) sts_f(SM_REF + (tid - MF_THREADS + MF_HEADS) * 4, 0.f);
+  if (MLA_PDL) pdl_wait();                        // where this launch itself overlaps an earlier kernel
   const MlaStretch st = mla_stretch(p, worker, tid, MF_THREADS);                 // holds a barrier: what is above is there
   if (wg < 2) {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(MF_PV_REGS));

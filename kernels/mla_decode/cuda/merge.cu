@@ -22,7 +22,12 @@
 #define SLICE_WIDTHS (MLA_LATENT / MERGE_SLICES)
 #define LANES_PER_PARTIAL (SLICE_WIDTHS / 8)
 #define PARTIALS_PER_WARP (32 / LANES_PER_PARTIAL)
-#define IN_FLIGHT 5         // partials a lane loads before it uses the first: their latency is paid once for up to 5
+#ifndef MERGE_IN_FLIGHT
+#define MERGE_IN_FLIGHT 5   // partials a lane loads before it uses the first: their latency is paid once for so many
+#endif
+#ifndef MERGE_REHEARSAL
+#define MERGE_REHEARSAL MERGE_BLOCK_ITEM   // 1: a block goes through its first item twice (below)
+#endif
 
 struct Eight { float x[8]; };
 __device__ __forceinline__ Eight load_partial(const partial_t* from) {
@@ -72,8 +77,8 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
 
   int request = -1, first_worker = 0, segments = 0;
   // A block goes through its first item twice: at first beside stage 1, without loads and stores, so that its instructions are at hand when stage 1
-  // ends.  Not worth it where warps have items of their own.
-  int rehearsal = MLA_PDL && MERGE_BLOCK_ITEM;
+  // ends.  Not worth it where warps have items of their own, nor where most blocks come only with stage 1's end (many_heads_fp8.cu).
+  int rehearsal = MLA_PDL && MERGE_REHEARSAL;
   for (i64 next = from_item; next < to_item;) {
     const i64 item = next++;
     const int r = (int)(item / (MLA_HEADS * MERGE_SLICES)), h = (int)(item / MERGE_SLICES) % MLA_HEADS, slice = (int)(item % MERGE_SLICES);
@@ -90,7 +95,7 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
     }
 #endif
     int dry = rehearsal;
-#if MLA_PDL && MERGE_BLOCK_ITEM
+#if MLA_PDL && MERGE_REHEARSAL
     asm volatile("" : "+r"(dry));                                   // the same code for both, or the first time would be for nothing
     next -= dry;
 #endif
@@ -105,11 +110,11 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
 #endif
     float top = MLA_NEG_INF, sum = 0.f, o[8] = {};
     const int from_segment = item_warp * PARTIALS_PER_WARP, present = dry ? 0 : segments, to_segment = dry ? from_segment + 1 : segments;
-    for (int base = from_segment; base < to_segment; base += IN_FLIGHT * item_warps * PARTIALS_PER_WARP) {   // uniform in the warp
-      Eight v[IN_FLIGHT];
-      float weight[IN_FLIGHT], high = top;
+    for (int base = from_segment; base < to_segment; base += MERGE_IN_FLIGHT * item_warps * PARTIALS_PER_WARP) {   // uniform in the warp
+      Eight v[MERGE_IN_FLIGHT];
+      float weight[MERGE_IN_FLIGHT], high = top;
       #pragma unroll
-      for (int i = 0; i < IN_FLIGHT; i++) {
+      for (int i = 0; i < MERGE_IN_FLIGHT; i++) {
         const int s = base + lane / LANES_PER_PARTIAL + i * item_warps * PARTIALS_PER_WARP;
         weight[i] = MLA_NEG_INF;
         v[i] = Eight{};
@@ -124,7 +129,7 @@ extern "C" __global__ void __launch_bounds__(MERGE_THREADS) mla_merge(const __gr
       #pragma unroll
       for (int k = 0; k < 8; k++) o[k] *= alpha;
       #pragma unroll
-      for (int i = 0; i < IN_FLIGHT; i++) {
+      for (int i = 0; i < MERGE_IN_FLIGHT; i++) {
         const float w = ex2(weight[i] - top);
         sum += w;
         #pragma unroll

@@ -76,7 +76,7 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {
   const { heads, latent, batch, ioType } = problem;
   const path = pathOf(config);
-  const workers = workersOf(problem, config);
+  const workers = workersOf(problem, config, device);
   const partials = (workers + batch) * heads;
   const partialBytes = config.partials === "f32" ? 4 : 2;
   const pdl = config.pdl === true;
@@ -121,6 +121,7 @@ function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo):
           MERGE_SLICES: config.merge_slices as number,
           MERGE_THREADS: config.merge_threads as number,
           MERGE_BLOCK_ITEM: config.merge_item === "block" ? 1 : 0,
+          ...path.mergeDefines?.(config),
         },
         grid: [mergeBlocks(problem, config, device), 1, 1],
         block: [config.merge_threads as number, 1, 1],

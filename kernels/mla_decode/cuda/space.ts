@@ -84,7 +84,7 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
     param(
       "pdl",
       device.features.includes("pdl") ? [true, false] : [false],
-      "stage 2 starts beside stage 1's end, and the few-heads FP8 stage 1 beside the end of what runs before it",
+      "stage 2 starts beside stage 1's end, and the FP8 caches' stage 1 beside the end of what runs before it",
     ),
     param("merge_slices", [2, 4, 8, 16], "pieces of the widths that stage 2 merges apart"),
     param("merge_threads", [64, 128, 256], "threads a block of stage 2"),
@@ -193,7 +193,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     rule(
       "workspace",
       `partials take ${options.maxWorkspaceBytes ?? limits.memoryBytes} bytes at most`,
-      (config) => workspaceBytes(problem, config) <= (options.maxWorkspaceBytes ?? limits.memoryBytes),
+      (config) => workspaceBytes(problem, config, device) <= (options.maxWorkspaceBytes ?? limits.memoryBytes),
     ),
   ];
 }

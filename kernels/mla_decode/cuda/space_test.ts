@@ -37,7 +37,7 @@ for (const heads of [1, 16, 20, 64, 128]) {
         assert.ok(grid.every((size) => Number.isInteger(size) && size >= 1), `grid ${grid}`);
       }
       const partial = buffers.find(({ name }) => name === "partial")!;
-      assert.equal(partial.bytes, (workersOf(given, config) + 8) * heads * 512 * 2);
+      assert.equal(partial.bytes, (workersOf(given, config, device()) + 8) * heads * 512 * 2);
     }
   });
 }
@@ -124,9 +124,18 @@ Deno.test("baseline() has the served defaults and splits", () => {
 
 Deno.test("workersOf() cuts the longest request of a ragged batch into max_kv_splits", () => {
   const ragged = problem({ contextLens: [1024, 0, 512, 512] });
-  assert.equal(workersOf(ragged, { max_kv_splits: 4 }), 8);
-  assert.equal(workersOf(problem({ batch: 8 }), { max_kv_splits: 16 }), 128);
-  assert.equal(workersOf(problem({ contextLens: [0, 0] }), { max_kv_splits: 16 }), 1);
+  assert.equal(workersOf(ragged, { max_kv_splits: 4 }, device()), 8);
+  assert.equal(workersOf(problem({ batch: 8 }), { max_kv_splits: 16 }, device()), 128);
+  assert.equal(workersOf(problem({ contextLens: [0, 0] }), { max_kv_splits: 16 }, device()), 1);
+});
+
+Deno.test("workersOf() gives whole requests to one wave of large blocks", () => {
+  const config = { path: "many_heads_fp8", max_kv_splits: 1, BLOCK_H: 64, blocks_per_sm: 1 };
+  const workers = (fields: Record<string, unknown>) => workersOf(problem(fields), config, device());
+  assert.equal(workers({ heads: 128, batch: 128 }), 64);
+  assert.equal(workers({ heads: 128, batch: 64 }), 64);
+  assert.equal(workers({ heads: 64, batch: 300 }), 100);
+  assert.equal(workersOf(problem({ batch: 300 }), { ...config, path: "portable" }, device()), 300);
 });
 
 Deno.test("program() passes MlaParams as one struct of 96 bytes, and the same granule to both stages", () => {
