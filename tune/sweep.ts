@@ -18,7 +18,7 @@ import { toResults } from "./report/results.ts";
 import { STRATEGIES } from "./search/strategies.ts";
 import type { SweepSettings } from "./settings.ts";
 import { runTask, type TaskProgress, type TaskReport } from "./task.ts";
-import { configsOf, lessons } from "./transfer.ts";
+import { configsOf, lessons, taught } from "./transfer.ts";
 import type { OpenReply, OpenRequest } from "./worker/protocol.ts";
 import { WorkerFailure } from "./worker/host.ts";
 
@@ -222,6 +222,7 @@ async function runOne(
     identity,
     space,
     lessons: await lessons(run.journal, identity, space, given),
+    taught: await taught(run.journal, identity, space),
     ahead,
     strategy: STRATEGIES[settings.strategy],
     seed: settings.seed,

@@ -12,6 +12,7 @@ import { finalistsOf } from "./measure/finalists.ts";
 import { race, type Verdict } from "./measure/race.ts";
 import { Effort } from "./effort.ts";
 import type { Hints, StrategyFactory } from "./search/strategy.ts";
+import type { TaughtTask } from "./transfer.ts";
 
 /** What a task works with. */
 export interface TaskContext extends CandidateContext {
@@ -22,6 +23,8 @@ export interface TaskContext extends CandidateContext {
   readonly seed: number;
   /** Configs that were good elsewhere, the most promising first. */
   readonly lessons?: readonly Config[];
+  /** What the nearest task measured. */
+  readonly taught?: TaughtTask | undefined;
   /** Candidates that may compile while one is measured; none where absent. */
   readonly ahead?: number;
   /** Evaluations and compiles that the sweep has left; unbounded where absent. */
@@ -132,11 +135,14 @@ function effortOf({ space, implementation, problem, device }: TaskContext): Effo
   return new Effort(space, (config) => implementation.program(problem, config, device));
 }
 
-function hintsOf({ lessons, implementation, problem, device }: TaskContext, effort: Effort): Hints {
+function hintsOf({ lessons, taught, implementation, problem, device }: TaskContext, effort: Effort): Hints {
   const { estimateUs } = implementation;
+  const modelOf = (of: unknown, smCount: number) =>
+    estimateUs && ((config: Config) => estimateUs(of, config, { ...device, smCount }));
   return {
     ...(lessons && { configs: lessons }),
-    ...(estimateUs && { model: (config) => estimateUs(problem, config, device) }),
+    model: modelOf(problem, device.smCount),
+    taught: taught && { rows: taught.rows, model: modelOf(taught.problem, taught.smCount) },
     effort: (config) => effort.of(config),
   };
 }

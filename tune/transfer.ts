@@ -1,5 +1,6 @@
 /**
- * What earlier tasks teach a new one: the best configs of the nearest problems on the nearest devices, to begin with.
+ * What earlier tasks teach a new one: the best configs of the nearest problems on the nearest devices to begin with, and what
+ * the nearest of all measured.
  *
  * @module
  */
@@ -14,6 +15,16 @@ const LESSONS = 4;
 /** How far another device lies, beside a doubling of a length. */
 const OTHER_DEVICE = 8;
 
+/** How far a task may lie whose measurements are believed here. */
+const NEAR = 3;
+
+/** What was measured in another task, each config as the space at hand has it. */
+export interface TaughtTask {
+  readonly problem: unknown;
+  readonly smCount: number;
+  readonly rows: readonly { readonly config: Config; readonly cost: number | undefined }[];
+}
+
 /**
  * Configs to begin a task with, the most promising first: the best of the nearest tasks in the journal, and those given.
  *
@@ -25,23 +36,45 @@ export async function lessons(
   space: Space,
   given: readonly Config[] = [],
 ): Promise<Config[]> {
-  const own = await taskKey(identity);
-  const teachers = journal.tasks()
-    .filter((task) => task.key !== own && task.identity.kernel === identity.kernel)
-    .filter((task) => task.identity.backend === identity.backend)
-    .map((task) => ({ ...task, distance: distance(task.identity, identity) }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, TEACHERS)
-    .map(({ key }) =>
-      [...journal.candidates(key).values()].filter(({ cost }) => cost !== undefined)
-        .sort((a, b) => a.cost! - b.cost!).slice(0, LESSONS).map(({ config }) => config)
-    );
-  const [nearest = [], ...others] = teachers;
+  const [nearest = [], ...others] = (await teachers(journal, identity)).slice(0, TEACHERS).map(({ key }) =>
+    [...journal.candidates(key).values()].filter(({ cost }) => cost !== undefined)
+      .sort((a, b) => a.cost! - b.cost!).slice(0, LESSONS).map(({ config }) => config)
+  );
   // In turn: given ones may be of this very problem, and where evaluations are dear only the first few are measured.
   const both = Array.from({ length: LESSONS }, (_, i) => [...given.slice(i, i + 1), ...nearest.slice(i, i + 1)]).flat();
   const ranked = [...both, ...given.slice(LESSONS), ...others.flat()];
   const fitting = ranked.map((config) => fitted(space, config)).filter((config) => config !== undefined);
   return [...new Map(fitting.map((config) => [configKey(config), config])).values()];
+}
+
+/** What the nearest task measured, where it lies near enough. */
+export async function taught(
+  journal: Journal,
+  identity: TaskIdentity,
+  space: Space,
+): Promise<TaughtTask | undefined> {
+  const [nearest] = await teachers(journal, identity);
+  if (!nearest || nearest.distance > NEAR) return undefined;
+  const rows = new Map<string, TaughtTask["rows"][number]>();
+  for (const { config: measured, cost } of journal.candidates(nearest.key).values()) {
+    const config = fitted(space, measured);
+    if (!config) continue;
+    // Of several that are one here, the best: it is nearest to what that one would have been there.
+    const known = rows.get(configKey(config));
+    if (!known || (cost ?? Infinity) < (known.cost ?? Infinity)) rows.set(configKey(config), { config, cost });
+  }
+  const { problem, device: { smCount } } = nearest.identity;
+  return { problem, smCount, rows: [...rows.values()] };
+}
+
+/** Other tasks of the same kernel and backend, the nearest first. */
+async function teachers(journal: Journal, identity: TaskIdentity) {
+  const own = await taskKey(identity);
+  return journal.tasks()
+    .filter((task) => task.key !== own && task.identity.kernel === identity.kernel)
+    .filter((task) => task.identity.backend === identity.backend)
+    .map((task) => ({ ...task, distance: distance(task.identity, identity) }))
+    .sort((a, b) => a.distance - b.distance);
 }
 
 /** The configs of a results file, those of the nearest SM counts and context lengths first. */

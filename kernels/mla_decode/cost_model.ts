@@ -1,6 +1,6 @@
 /**
- * A guess of MLA decode's time, from waves, bytes and launches. It knows what splits and blocks do, and nothing of what
- * makes one tile faster than another: that is for the search to find.
+ * A guess of MLA decode's time, from waves, bytes and launches. It knows what splits and blocks do; what makes one tile
+ * faster than another is for the search to find, but for what a kernel says of its arithmetic.
  *
  * Rates are a data-centre GPU's, per multiprocessor. Other devices are slower all round, which leaves the ratios.
  *
@@ -11,7 +11,7 @@
 const SHARED_RATE = 32_800;
 const LONE_RATE = 49_000;
 
-/** µs that a block takes to start and to write its partial output. */
+/** µs that a block takes to start and to write its partial output, where the kernel does not say. */
 const BLOCK_US = 2;
 
 /** µs of a launch after another, and of one that starts beside the end of the one before. */
@@ -25,6 +25,9 @@ export interface Shape {
   readonly smCount: number;
   /** Cache bytes that the largest work item reads. */
   readonly blockBytes: number;
+  /** µs of arithmetic that the largest work item costs a multiprocessor, beside its bytes, and its start and end. */
+  readonly blockArithmeticUs?: number;
+  readonly blockUs?: number;
   /** Bytes of all partial outputs, and the blocks of stage 2 that merge them. */
   readonly partialBytes: number;
   readonly mergeBlocks: number;
@@ -35,10 +38,11 @@ export interface Shape {
 /** A guess of the time of both stages, in µs. */
 export function estimateUs(shape: Shape): number {
   const { blocks, slots, smCount, blockBytes, partialBytes, mergeBlocks, beside } = shape;
+  const { blockArithmeticUs = 0, blockUs = BLOCK_US } = shape;
   const waves = Math.ceil(blocks / slots);
   const perSm = Math.max(1, Math.min(blocks, slots) / smCount);
   const rate = blocks >= smCount / 2 ? SHARED_RATE : LONE_RATE;
-  const stage1 = waves * (BLOCK_US + blockBytes * perSm / rate);
+  const stage1 = waves * (blockUs + perSm * Math.max(blockBytes / rate, blockArithmeticUs));
   const merging = partialBytes / (SHARED_RATE * Math.min(smCount, mergeBlocks));
   return stage1 + (beside ? LAUNCH_US.beside : LAUNCH_US.apart) + merging;
 }

@@ -14,11 +14,19 @@ import { Lattice } from "./lattice.ts";
 import type { Hints, StrategyFactory } from "./strategy.ts";
 import { logImprovement } from "./surrogate/acquisition.ts";
 import { type Encoding, type Point, pointKey } from "./surrogate/encoding.ts";
-import { type Observation, Surrogate } from "./surrogate/surrogate.ts";
+import { type Guess, type Observation, Surrogate } from "./surrogate/surrogate.ts";
 
 /** Observations before the first fit; where there is a cost model, half of them are the best of so many draws each. */
 const START = 15;
 const GUESSED = 32;
+
+/** Where a similar problem taught, so many of its best configs come first, and of the others up to START one in so many. */
+const TAUGHT_START = 3;
+const TAUGHT_DRAWS = 3;
+
+/** Rows of a similar problem that teach at the most, and at the least. */
+const MOST_TAUGHT = 128;
+const LEAST_TAUGHT = 8;
 
 /** A new fit comes when the observations have grown by this factor, or by so many. */
 const GROWTH = 1.2;
@@ -50,11 +58,14 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   const lattice = Lattice.of(space);
   const { encoding, listed } = lattice;
   const { effort } = hints;
-  const guess = guessing(encoding, hints);
+  const guess = taughtBy(lattice, hints) ?? modelled(encoding, hints.model);
+  const isTaught = guess?.trusted === true;
   const surrogate = new Surrogate(encoding.axes, CAPACITY, guess);
   const known = new Map<string, Observation>();
   const draw = lattice.draws(random, known);
-  const promising = (hints.configs ?? []).flatMap((config) => lattice.pointOf(config) ?? []);
+  const given = (hints.configs ?? []).flatMap((config) => lattice.pointOf(config) ?? []);
+  // What was good elsewhere is tried first, unless more is known than that: then it is among the candidates.
+  const promising = given.slice(0, isTaught ? TAUGHT_START : given.length);
   /** The pool by key; of the candidates that have become known since, the points. */
   let pooled = new Map<string, Point>();
   let gone = new Set<Point>();
@@ -83,7 +94,8 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
     const kept = all.length <= HELD ? undefined : new Set([...best.slice(0, HELD / 2), ...all.slice(-HELD / 2)]);
     pooled = new Map();
     gone = new Set();
-    const near = best.slice(0, LEADERS).flatMap(({ point }) => unpooled(lattice.neighbours(point)));
+    const leaders = best.slice(0, LEADERS).flatMap(({ point }) => unpooled(lattice.neighbours(point)));
+    const near = [...unpooled(given), ...leaders];
     const whole = listed && listed.length <= 2 * DRAWN;
     const drawn = unpooled(whole ? listed : Array.from({ length: DRAWN }, () => draw() ?? []).flat());
     surrogate.fit(kept ? all.filter((observation) => kept.has(observation)) : all, [...near, ...drawn]);
@@ -126,17 +138,23 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
     return top.reduce((most, one) => one.worth > most.worth ? one : most).c;
   };
 
+  /** Whether it is too early to choose. */
+  const isBeginning = () =>
+    isTaught
+      ? known.size < TAUGHT_START || known.size < START && known.size % TAUGHT_DRAWS === TAUGHT_DRAWS - 1
+      : known.size < START;
+
   /** A point to begin with: any, or in every other turn the one of some that the cost model likes best. */
   const begin = (): Point | undefined => {
     if (!guess || known.size % 2 === 0) return draw();
     const drawn = Array.from({ length: GUESSED }, () => draw() ?? []).flat() as Point[];
-    return drawn.sort((a, b) => guess(a) - guess(b))[0];
+    return drawn.sort((a, b) => guess.at(a) - guess.at(b))[0];
   };
 
   return {
     ask() {
       while (promising.length > 0 && known.has(pointKey(promising[0]))) promising.shift();
-      const point = promising.shift() ?? (known.size < START ? begin() : choose());
+      const point = promising.shift() ?? (isBeginning() ? begin() : choose());
       if (!point) return undefined;
       const observation: Observation = { point, cost: "pending" };
       know(observation);
@@ -151,18 +169,46 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
       else know({ point, cost });
     },
     get gain() {
-      return gain;
+      return known.size < START ? undefined : gain; // Too little is known to say so.
     },
     ...(listed && { total: listed.length }),
   };
 };
 
 /** The logarithm of the cost model at a point. */
-function guessing({ decode }: Encoding, { model }: Hints): ((point: Point) => number) | undefined {
+function modelled({ decode }: Encoding, model: Hints["model"]): Guess | undefined {
   if (!model) return undefined;
-  return (point) => {
+  const at = (point: Point) => {
     const cost = model(decode(point));
     if (cost > 0 && cost < Infinity) return Math.log(cost);
     throw new RangeError(`Cannot use the cost model: it gives ${cost}, expected a positive number`);
   };
+  return { at, trusted: false };
+}
+
+/**
+ * What a similar problem taught: a process that was fitted to what was measured there, whose mean is that problem's cost
+ * model, and this one's when it is asked.
+ */
+function taughtBy({ encoding }: Lattice, { taught, model }: Hints): Guess | undefined {
+  const rows = (taught?.rows ?? []).flatMap(({ config, cost }) => {
+    const point = encoding.encode(config);
+    return point ? [{ point, cost }] : [];
+  });
+  if (!taught || rows.length < LEAST_TAUGHT || rows.every(({ cost }) => cost === undefined)) return undefined;
+  const ranked = rows.sort((a, b) => (a.cost ?? Infinity) - (b.cost ?? Infinity));
+  const step = Math.max(1, ranked.length / MOST_TAUGHT);
+  const kept = ranked.filter((_, i) => Math.floor(i / step) > Math.floor((i - 1) / step));
+  const [there, here] = [modelled(encoding, model && taught.model), modelled(encoding, taught.model && model)];
+  const teacher = new Surrogate(encoding.axes, 0, there);
+  teacher.fit(kept, []);
+  teacher.settle();
+  const known = new Map<string, number>();
+  const at = (point: Point) => {
+    const key = pointKey(point);
+    const cost = known.get(key) ?? teacher.logCostAt(point, here?.at(point));
+    known.set(key, cost);
+    return cost;
+  };
+  return { at, trusted: true };
 }

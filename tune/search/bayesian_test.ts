@@ -23,6 +23,19 @@ function evaluations(strategy: StrategyFactory, seed: number, most: number, hint
   return most;
 }
 
+/** The best cost of so many evaluations. */
+function bestAfter(count: number, seed: number, hints: Hints): number {
+  const run = bayesian(SYNTHETIC, seed, hints);
+  let best = Infinity;
+  for (let i = 0; i < count; i++) {
+    const config = run.ask()!;
+    const cost = syntheticCost(config);
+    run.tell({ config, cost });
+    best = Math.min(best, cost ?? Infinity);
+  }
+  return best;
+}
+
 const median = (values: number[]) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const SEEDS = [1, 2, 3, 4, 5];
 
@@ -47,6 +60,49 @@ Deno.test("bayesian gains from a cost model, and is not misled by one that says 
   const noise = (config: Config) => 1 + configKey(config).length % 5;
   const misled = median(SEEDS.map((seed) => evaluations(bayesian, seed, 200, { model: noise })));
   ok(misled < 2 * without, `${misled} with a model of noise, ${without} without`);
+});
+
+Deno.test("bayesian gets near the best in few evaluations after a similar problem, and a misleading one does not hold it up", () => {
+  const rows = (cost: (config: Config) => number | undefined) =>
+    listing(SYNTHETIC)!.filter((_, i) => i % 90 === 0).map((config) => ({ config, cost: cost(config) }));
+  const hints = (cost: (config: Config) => number | undefined): Hints => ({ taught: { rows: rows(cost) } });
+  // Twice as slow, and longer tasks do with less unrolling.
+  const similar = (config: Config) => {
+    const cost = syntheticCost(config);
+    return cost && 2 * cost * (1 + Number(config.unroll) / 40);
+  };
+  /** Percent above the optimum after so many evaluations, the geometric mean over the seeds. */
+  const above = (count: number, hints: Hints = {}) =>
+    100 * SEEDS.reduce((sum, seed) => sum + Math.log(bestAfter(count, seed, hints) / OPTIMUM), 0) / SEEDS.length;
+  const [without, after] = [above(20), above(20, hints(similar))];
+  ok(after * 2 < without, `${after} % after a similar problem, ${without} % without`);
+  const misleading = (config: Config) => 1 / (syntheticCost(config) ?? 0.1);
+  const misled = above(100, hints(misleading));
+  ok(misled < 5, `${misled} % above the optimum after a misleading problem`);
+});
+
+Deno.test("bayesian asks what was taught of the cost model at hand: what moved the optimum there is known here", () => {
+  const space: Space = {
+    params: ["tile", "splits"].map((name) => ({
+      name,
+      values: [...new Array(40).keys()].map((i) => i + 1),
+      what: name,
+      recompiles: true,
+    })),
+    constraints: [],
+  };
+  // The model knows where splits are best, not which tile is; that, the other problem taught.
+  const model = (best: number) => ({ splits }: Config) => 1 + Math.abs(Math.log(Number(splits) / best));
+  const cost = (best: number) => (config: Config) => model(best)(config) * (1 + Math.abs(Number(config.tile) - 7) / 10);
+  const rows = listing(space)!.filter((_, i) => i % 37 === 0).map((config) => ({ config, cost: cost(4)(config) }));
+  const run = bayesian(space, 1, { model: model(32), taught: { rows, model: model(4) } });
+  let best = Infinity;
+  for (let i = 0; i < 12; i++) {
+    const config = run.ask()!;
+    run.tell({ config, cost: cost(32)(config) });
+    best = Math.min(best, cost(32)(config));
+  }
+  ok(best <= 1.15, `${best} after 12 of 1600, where 1 is the best`);
 });
 
 Deno.test("bayesian prefers what is compiled already among what promises alike", () => {

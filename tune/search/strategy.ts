@@ -16,12 +16,22 @@ export interface Told {
   readonly cost: number | undefined;
 }
 
+/** What a similar problem taught: the same kernel at another context, batch or SM count. */
+export interface Taught {
+  /** What was measured there, each config as this space has it. */
+  readonly rows: readonly Told[];
+  /** A guess of a config's cost there, up to a factor, where {@linkcode Hints.model} gives one for here. */
+  readonly model?: ((config: Config) => number) | undefined;
+}
+
 /** What is known before the first config is measured. A strategy may use all of it or nothing. */
 export interface Hints {
   /** Configs that were good elsewhere, the best first: at another context, batch or SM count, or on another device. */
   readonly configs?: readonly Config[];
   /** A guess of a config's cost, up to a factor: the kernel's analytic model. */
-  readonly model?: (config: Config) => number;
+  readonly model?: ((config: Config) => number) | undefined;
+  /** What was measured in the nearest task. */
+  readonly taught?: Taught | undefined;
   /** What measuring a config would cost now, up to a factor: less where its programs are compiled already. */
   readonly effort?: (config: Config) => number;
 }

@@ -104,6 +104,11 @@ export class Posterior {
     this.#weights = weights;
   }
 
+  /** The mean at any point, by what {@linkcode settle} took. */
+  meanAt(point: Point): number {
+    return this.#reduced(point).reduce((sum, value, i) => sum + value * (this.#weights[i] ?? 0), 0);
+  }
+
   /** Standard deviation of a candidate's cost, the nugget not included. */
   deviation(c: number): number {
     return Math.sqrt(Math.max(this.covariance.variance - this.#explained[c], 1e-9));

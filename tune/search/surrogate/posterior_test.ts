@@ -37,6 +37,17 @@ function solved(covariance: Covariance, candidate: Point, observed: readonly Poi
   return { mean, deviation: Math.sqrt(covariance.variance - explained) };
 }
 
+Deno.test("Posterior has the same mean for a candidate and for its point, without candidates, too", () => {
+  const posterior = new Posterior(new Covariance(axes), 0);
+  const pooled = new Posterior(new Covariance(axes), CANDIDATES.length);
+  CANDIDATES.forEach((candidate) => pooled.addCandidate(candidate));
+  for (const one of [posterior, pooled]) {
+    OBSERVED.forEach((observed) => one.observe(observed));
+    one.settle(TARGETS);
+  }
+  CANDIDATES.forEach((candidate, c) => ok(Math.abs(posterior.meanAt(candidate) - pooled.mean[c]) < 1e-12));
+});
+
 Deno.test("Posterior, grown by rows and candidates in any order, is what solving the whole system gives", () => {
   const covariance = new Covariance(axes);
   const posterior = new Posterior(covariance, 10);
