@@ -25,7 +25,7 @@ const TAUGHT_START = 3;
 const TAUGHT_DRAWS = 3;
 
 /** Rows of a similar problem that teach at the most, and at the least. */
-const MOST_TAUGHT = 128;
+const MOST_TAUGHT = 64;
 const LEAST_TAUGHT = 8;
 
 /** A new fit comes when the observations have grown by this factor, or by so many. */

@@ -27,6 +27,8 @@ export class Posterior {
   #explained: Float64Array;
   /** Factor⁻¹ · targets. */
   #weights = new Float64Array(0);
+  /** Covariance⁻¹ · targets, once a mean was asked for. */
+  #solution: Float64Array | undefined;
   #columns: Uint16Array[];
   #scratch: Float64Array;
 
@@ -102,16 +104,28 @@ export class Posterior {
       for (let c = 0; c < this.count; c++) this.mean[c] += weights[i] * solved[c];
     }
     this.#weights = weights;
+    this.#solution = undefined;
   }
 
   /** The mean at any point, by what {@linkcode settle} took. */
   meanAt(point: Point): number {
-    return this.#reduced(point).reduce((sum, value, i) => sum + value * (this.#weights[i] ?? 0), 0);
+    const solution = this.#solution ??= this.#solve();
+    return solution.reduce((sum, value, i) => sum + value * this.covariance.of(point, this.#observed[i]), 0);
   }
 
   /** Standard deviation of a candidate's cost, the nugget not included. */
   deviation(c: number): number {
     return Math.sqrt(Math.max(this.covariance.variance - this.#explained[c], 1e-9));
+  }
+
+  /** Covariance⁻¹ · targets. */
+  #solve(): Float64Array {
+    const solution = this.#weights.slice();
+    for (let i = solution.length - 1; i >= 0; i--) {
+      solution[i] /= this.#factor[i][i];
+      for (let j = 0; j < i; j++) solution[j] -= this.#factor[i][j] * solution[i];
+    }
+    return solution;
   }
 
   /** Factor⁻¹ · covariance of the observations with a point. */
