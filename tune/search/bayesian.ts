@@ -59,13 +59,15 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   const { encoding, listed } = lattice;
   const { effort } = hints;
   const guess = taughtBy(lattice, hints) ?? modelled(encoding, hints.model);
-  const isTaught = guess?.trusted === true;
+  const teacher = guess?.trusted ? guess : undefined;
   const surrogate = new Surrogate(encoding.axes, CAPACITY, guess);
   const known = new Map<string, Observation>();
   const draw = lattice.draws(random, known);
   const given = (hints.configs ?? []).flatMap((config) => lattice.pointOf(config) ?? []);
-  // What was good elsewhere is tried first, unless more is known than that: then it is among the candidates.
-  const promising = given.slice(0, isTaught ? TAUGHT_START : given.length);
+  // What was good elsewhere is tried first. Where more is known than that, the best by what is known; the rest are candidates.
+  const promising = teacher
+    ? given.toSorted((a, b) => teacher.at(a) - teacher.at(b)).slice(0, TAUGHT_START)
+    : [...given];
   /** The pool by key; of the candidates that have become known since, the points. */
   let pooled = new Map<string, Point>();
   let gone = new Set<Point>();
@@ -140,7 +142,7 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
 
   /** Whether it is too early to choose. */
   const isBeginning = () =>
-    isTaught
+    teacher
       ? known.size < TAUGHT_START || known.size < START && known.size % TAUGHT_DRAWS === TAUGHT_DRAWS - 1
       : known.size < START;
 

@@ -81,6 +81,15 @@ Deno.test("bayesian gets near the best in few evaluations after a similar proble
   ok(misled < 5, `${misled} % above the optimum after a misleading problem`);
 });
 
+Deno.test("bayesian tries first what it was taught to be the best of the configs that it is given", () => {
+  const measured = listing(SYNTHETIC)!.filter((_, i) => i % 90 === 0);
+  const rows = measured.map((config) => ({ config, cost: syntheticCost(config) }));
+  const ranked = rows.filter(({ cost }) => cost !== undefined).sort((a, b) => a.cost! - b.cost!);
+  const [good, bad] = [ranked[0].config, ranked.at(-1)!.config];
+  deepStrictEqual(bayesian(SYNTHETIC, 1, { configs: [bad, good], taught: { rows } }).ask(), good);
+  deepStrictEqual(bayesian(SYNTHETIC, 1, { configs: [bad, good] }).ask(), bad);
+});
+
 Deno.test("bayesian asks what was taught of the cost model at hand: what moved the optimum there is known here", () => {
   const space: Space = {
     params: ["tile", "splits"].map((name) => ({
