@@ -1,5 +1,11 @@
 import { ok, strictEqual } from "node:assert";
+import { parseResults } from "../../results/mod.ts";
+import { sizesOf } from "../../results/types.ts";
 import { estimateUs, type Shape } from "./cost_model.ts";
+import { estimateCudaUs } from "./cuda/cost_model.ts";
+import { testDevice } from "./cuda/testing.ts";
+import { parseProblem } from "./problem.ts";
+import { estimateTritonUs } from "./triton/cost_model.ts";
 
 const SHAPE: Shape = {
   blocks: 132,
@@ -32,3 +38,30 @@ Deno.test("estimateUs() sees that a wave of one block costs as much as a whole w
   );
   ok(estimateUs({ ...SHAPE, blocks: 133 }) > 1.5 * estimateUs(SHAPE));
 });
+
+const H200 = "results/mla_decode";
+for (
+  const { backend, estimate, factor } of [
+    { backend: "cuda", estimate: estimateCudaUs, factor: 1.35 },
+    { backend: "triton", estimate: estimateTritonUs, factor: 2 },
+  ]
+) {
+  Deno.test(`The cost model of ${backend} is within a factor of ${factor} of every time that an H200's results have`, () => {
+    const folder = `${H200}/${backend}/nvidia-h200`;
+    const files = [...Deno.readDirSync(folder)].filter(({ name }) => name.startsWith("heads"));
+    ok(files.length > 0);
+    for (const { name } of files) {
+      const results = parseResults(JSON.parse(Deno.readTextFileSync(`${folder}/${name}`)));
+      const { name: _, ragged: __, ...fields } = results.problem;
+      for (const { smCount, contextLen } of sizesOf(results.configs)) {
+        const problem = parseProblem({ ...fields, contextLens: contextLen });
+        const guess = estimate(problem, results.configs[smCount][contextLen], { ...testDevice(), smCount });
+        const { us } = results.evidence[smCount][contextLen];
+        ok(
+          Math.abs(Math.log(guess / us)) < Math.log(factor),
+          `${name}, ${smCount} SMs, ${contextLen}: ${guess} where ${us} was measured`,
+        );
+      }
+    }
+  });
+}
