@@ -18,7 +18,7 @@ import { toResults } from "./report/results.ts";
 import { STRATEGIES } from "./search/strategies.ts";
 import type { SweepSettings } from "./settings.ts";
 import { runTask, type TaskProgress, type TaskReport } from "./task.ts";
-import { configsOf, lessons, taught } from "./transfer.ts";
+import { configsOf, lessons, otherTasks, taught } from "./transfer.ts";
 import type { OpenReply, OpenRequest } from "./worker/protocol.ts";
 import { WorkerFailure } from "./worker/host.ts";
 
@@ -214,6 +214,7 @@ async function runOne(
   const space = asked(() => narrow(whole, settings.only ?? {}));
   const identity = await taskIdentity(kernel, problem, device, settings);
   const given = run.startFrom && configsOf(run.startFrom, device.smCount, contextLen);
+  const others = await otherTasks(run.journal, identity);
   const report = await runTask({
     ...run,
     implementation,
@@ -221,8 +222,8 @@ async function runOne(
     device,
     identity,
     space,
-    lessons: await lessons(run.journal, identity, space, given),
-    taught: await taught(run.journal, identity, space),
+    lessons: lessons(run.journal, others, space, given),
+    taught: taught(run.journal, others, space),
     ahead,
     strategy: STRATEGIES[settings.strategy],
     seed: settings.seed,

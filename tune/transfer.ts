@@ -7,6 +7,7 @@
 import { brokenConstraint, type Config, configKey, type Param, type ParamValue, type Space } from "../kernels/space.ts";
 import type { Results } from "../results/mod.ts";
 import { type Journal, type TaskIdentity, taskKey } from "./journal.ts";
+import type { Told } from "./search/strategy.ts";
 
 /** Tasks that teach, and configs of each. */
 const TEACHERS = 3;
@@ -18,25 +19,43 @@ const OTHER_DEVICE = 8;
 /** How far a task may lie whose measurements are believed here. */
 const NEAR = 3;
 
+/** Another task in the journal, and how far its sizes and its device lie, in doublings. */
+export interface OtherTask {
+  readonly key: string;
+  readonly identity: TaskIdentity;
+  readonly distance: number;
+}
+
 /** What was measured in another task, each config as the space at hand has it. */
 export interface TaughtTask {
   readonly problem: unknown;
   readonly smCount: number;
-  readonly rows: readonly { readonly config: Config; readonly cost: number | undefined }[];
+  readonly rows: readonly Told[];
+}
+
+/** Other tasks of the same kernel and backend, the nearest first. */
+export async function otherTasks(journal: Journal, identity: TaskIdentity): Promise<OtherTask[]> {
+  const own = await taskKey(identity);
+  return journal.tasks()
+    .filter((task) => task.key !== own && task.identity.kernel === identity.kernel)
+    .filter((task) => task.identity.backend === identity.backend)
+    .map((task) => ({ ...task, distance: distance(task.identity, identity) }))
+    .sort((a, b) => a.distance - b.distance);
 }
 
 /**
  * Configs to begin a task with, the most promising first: the best of the nearest tasks in the journal, and those given.
  *
+ * @param tasks As {@linkcode otherTasks} gives them.
  * @param given Configs from elsewhere, such as a results file; they and the nearest task's come in turn.
  */
-export async function lessons(
+export function lessons(
   journal: Journal,
-  identity: TaskIdentity,
+  tasks: readonly OtherTask[],
   space: Space,
   given: readonly Config[] = [],
-): Promise<Config[]> {
-  const [nearest = [], ...others] = (await teachers(journal, identity)).slice(0, TEACHERS).map(({ key }) =>
+): Config[] {
+  const [nearest = [], ...others] = tasks.slice(0, TEACHERS).map(({ key }) =>
     [...journal.candidates(key).values()].filter(({ cost }) => cost !== undefined)
       .sort((a, b) => a.cost! - b.cost!).slice(0, LESSONS).map(({ config }) => config)
   );
@@ -48,14 +67,13 @@ export async function lessons(
 }
 
 /** What the nearest task measured, where it lies near enough. */
-export async function taught(
+export function taught(
   journal: Journal,
-  identity: TaskIdentity,
+  [nearest]: readonly OtherTask[],
   space: Space,
-): Promise<TaughtTask | undefined> {
-  const [nearest] = await teachers(journal, identity);
+): TaughtTask | undefined {
   if (!nearest || nearest.distance > NEAR) return undefined;
-  const rows = new Map<string, TaughtTask["rows"][number]>();
+  const rows = new Map<string, Told>();
   for (const { config: measured, cost } of journal.candidates(nearest.key).values()) {
     const config = fitted(space, measured);
     if (!config) continue;
@@ -65,16 +83,6 @@ export async function taught(
   }
   const { problem, device: { smCount } } = nearest.identity;
   return { problem, smCount, rows: [...rows.values()] };
-}
-
-/** Other tasks of the same kernel and backend, the nearest first. */
-async function teachers(journal: Journal, identity: TaskIdentity) {
-  const own = await taskKey(identity);
-  return journal.tasks()
-    .filter((task) => task.key !== own && task.identity.kernel === identity.kernel)
-    .filter((task) => task.identity.backend === identity.backend)
-    .map((task) => ({ ...task, distance: distance(task.identity, identity) }))
-    .sort((a, b) => a.distance - b.distance);
 }
 
 /** The configs of a results file, those of the nearest SM counts and context lengths first. */

@@ -3,7 +3,7 @@ import type { Space } from "../kernels/space.ts";
 import { type CandidateRow, Journal, type TaskIdentity, taskKey } from "./journal.ts";
 import { inFolder } from "./testing/command.ts";
 import { CANDIDATES, IDENTITY } from "./testing/journal_rows.ts";
-import { configsOf, fitted, lessons, taught } from "./transfer.ts";
+import { configsOf, fitted, lessons, otherTasks, taught } from "./transfer.ts";
 
 const param = (name: string, values: (number | string)[]) => ({ name, values, what: name, recompiles: true });
 const SPACE: Space = {
@@ -23,18 +23,20 @@ const row = (tile: number, splits: number, cost?: number): CandidateRow => ({
   cost,
 });
 
+const adding = (journal: Journal) => async (identity: TaskIdentity, ...rows: CandidateRow[]) => {
+  for (const one of rows) journal.addCandidate(await taskKey(identity), identity, one);
+};
+
 Deno.test(
   "lessons() gives given configs and the nearest task's in turn, then others', this device's before another's, each once",
   inFolder(async (folder) => {
     using journal = Journal.open(`${folder}/journal.db`);
-    const add = async (identity: TaskIdentity, ...rows: CandidateRow[]) => {
-      for (const one of rows) journal.addCandidate(await taskKey(identity), identity, one);
-    };
+    const add = adding(journal);
     await add(task(4096, "B"), row(16, 66, 0.1));
     await add(task(1024), row(16, 1, 0.5), row(32, 1, 0.4));
     await add(task(2048), row(64, 33, 0.7), row(32, 33, 0.9), row(16, 33), row(32, 1, 0.95));
     await add(task(4096), row(16, 66, 0.01)); // Its own rows are no lesson.
-    deepStrictEqual(await lessons(journal, task(4096), SPACE, [{ tile: 16, splits: 33 }]), [
+    deepStrictEqual(lessons(journal, await otherTasks(journal, task(4096)), SPACE, [{ tile: 16, splits: 33 }]), [
       { tile: 16, splits: 33 },
       { tile: 64, splits: 33 },
       { tile: 32, splits: 33 },
@@ -49,20 +51,19 @@ Deno.test(
   "taught() gives what the nearest task measured, failures too, as the space has it, and nothing from afar",
   inFolder(async (folder) => {
     using journal = Journal.open(`${folder}/journal.db`);
-    const add = async (identity: TaskIdentity, ...rows: CandidateRow[]) => {
-      for (const one of rows) journal.addCandidate(await taskKey(identity), identity, one);
-    };
+    const add = adding(journal);
     await add(task(4096), row(16, 66, 0.01)); // Its own rows teach nothing.
-    strictEqual(await taught(journal, task(4096), SPACE), undefined);
+    const taughtTo = async (identity: TaskIdentity) => taught(journal, await otherTasks(journal, identity), SPACE);
+    strictEqual(await taughtTo(task(4096)), undefined);
     await add(task(1024), row(16, 1, 0.5));
     await add(task(2048), row(64, 33, 0.7), row(64, 32, 0.6), row(16, 33), row(64, 66, 0.1));
-    deepStrictEqual(await taught(journal, task(4096), SPACE), {
+    deepStrictEqual(await taughtTo(task(4096)), {
       problem: task(2048).problem,
       smCount: IDENTITY.device.smCount,
       rows: [{ config: { tile: 64, splits: 33 }, cost: 0.6 }, { config: { tile: 16, splits: 33 }, cost: undefined }],
     });
-    strictEqual(await taught(journal, task(1 << 20), SPACE), undefined);
-    strictEqual(await taught(journal, task(4096, "B"), SPACE), undefined);
+    strictEqual(await taughtTo(task(1 << 20)), undefined);
+    strictEqual(await taughtTo(task(4096, "B")), undefined);
   }),
 );
 

@@ -1,6 +1,5 @@
 import { ok, strictEqual } from "node:assert";
-import { parseResults } from "../../results/mod.ts";
-import { sizesOf } from "../../results/types.ts";
+import { parseResults, sizesOf } from "../../results/mod.ts";
 import { estimateUs, type Shape } from "./cost_model.ts";
 import { estimateCudaUs } from "./cuda/cost_model.ts";
 import { testDevice } from "./cuda/testing.ts";
@@ -39,7 +38,6 @@ Deno.test("estimateUs() sees that a wave of one block costs as much as a whole w
   ok(estimateUs({ ...SHAPE, blocks: 133 }) > 1.5 * estimateUs(SHAPE));
 });
 
-const H200 = "results/mla_decode";
 for (
   const { backend, estimate, factor } of [
     { backend: "cuda", estimate: estimateCudaUs, factor: 1.35 },
@@ -47,7 +45,7 @@ for (
   ]
 ) {
   Deno.test(`The cost model of ${backend} is within a factor of ${factor} of every time that an H200's results have`, () => {
-    const folder = `${H200}/${backend}/nvidia-h200`;
+    const folder = `results/mla_decode/${backend}/nvidia-h200`;
     const files = [...Deno.readDirSync(folder)].filter(({ name }) => name.startsWith("heads"));
     ok(files.length > 0);
     for (const { name } of files) {

@@ -58,8 +58,8 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   const lattice = Lattice.of(space);
   const { encoding, listed } = lattice;
   const { effort } = hints;
-  const guess = taughtBy(lattice, hints) ?? modelled(encoding, hints.model);
-  const teacher = guess?.trusted ? guess : undefined;
+  const teacher = taughtBy(encoding, hints);
+  const guess = teacher ?? modelled(encoding, hints.model);
   const surrogate = new Surrogate(encoding.axes, CAPACITY, guess);
   const known = new Map<string, Observation>();
   const draw = lattice.draws(random, known);
@@ -192,15 +192,15 @@ function modelled({ decode }: Encoding, model: Hints["model"]): Guess | undefine
  * What a similar problem taught: a process that was fitted to what was measured there, whose mean is that problem's cost
  * model, and this one's when it is asked.
  */
-function taughtBy({ encoding }: Lattice, { taught, model }: Hints): Guess | undefined {
+function taughtBy(encoding: Encoding, { taught, model }: Hints): Guess | undefined {
   const rows = (taught?.rows ?? []).flatMap(({ config, cost }) => {
     const point = encoding.encode(config);
     return point ? [{ point, cost }] : [];
   });
   if (!taught || rows.length < LEAST_TAUGHT || rows.every(({ cost }) => cost === undefined)) return undefined;
-  const ranked = rows.sort((a, b) => (a.cost ?? Infinity) - (b.cost ?? Infinity));
-  const step = Math.max(1, ranked.length / MOST_TAUGHT);
-  const kept = ranked.filter((_, i) => Math.floor(i / step) > Math.floor((i - 1) / step));
+  rows.sort((a, b) => (a.cost ?? Infinity) - (b.cost ?? Infinity));
+  const count = Math.min(rows.length, MOST_TAUGHT);
+  const kept = Array.from({ length: count }, (_, i) => rows[Math.ceil(i * rows.length / count)]); // Good ones and bad.
   const [there, here] = [modelled(encoding, model && taught.model), modelled(encoding, taught.model && model)];
   const teacher = new Surrogate(encoding.axes, 0, there);
   teacher.fit(kept, []);

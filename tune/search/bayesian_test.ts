@@ -4,7 +4,7 @@ import { SYNTHETIC, syntheticCost } from "../testing/synthetic_space.ts";
 import { bayesian } from "./bayesian.ts";
 import { listing } from "./listing.ts";
 import { random } from "./random.ts";
-import type { Hints, StrategyFactory } from "./strategy.ts";
+import type { Hints, Strategy, StrategyFactory } from "./strategy.ts";
 
 const OPTIMUM = listing(SYNTHETIC)!.reduce(
   (least, config) => Math.min(least, syntheticCost(config) ?? Infinity),
@@ -24,12 +24,11 @@ function evaluations(strategy: StrategyFactory, seed: number, most: number, hint
 }
 
 /** The best cost of so many evaluations. */
-function bestAfter(count: number, seed: number, hints: Hints): number {
-  const run = bayesian(SYNTHETIC, seed, hints);
+function bestAfter(count: number, run: Strategy, costOf: (config: Config) => number | undefined): number {
   let best = Infinity;
   for (let i = 0; i < count; i++) {
     const config = run.ask()!;
-    const cost = syntheticCost(config);
+    const cost = costOf(config);
     run.tell({ config, cost });
     best = Math.min(best, cost ?? Infinity);
   }
@@ -73,7 +72,9 @@ Deno.test("bayesian gets near the best in few evaluations after a similar proble
   };
   /** Percent above the optimum after so many evaluations, the geometric mean over the seeds. */
   const above = (count: number, hints: Hints = {}) =>
-    100 * SEEDS.reduce((sum, seed) => sum + Math.log(bestAfter(count, seed, hints) / OPTIMUM), 0) / SEEDS.length;
+    100 * SEEDS.reduce((sum, seed) =>
+      sum + Math.log(bestAfter(count, bayesian(SYNTHETIC, seed, hints), syntheticCost) / OPTIMUM), 0) /
+    SEEDS.length;
   const [without, after] = [above(20), above(20, hints(similar))];
   ok(after * 2 < without, `${after} % after a similar problem, ${without} % without`);
   const misleading = (config: Config) => 1 / (syntheticCost(config) ?? 0.1);
@@ -105,12 +106,7 @@ Deno.test("bayesian asks what was taught of the cost model at hand: what moved t
   const cost = (best: number) => (config: Config) => model(best)(config) * (1 + Math.abs(Number(config.tile) - 7) / 10);
   const rows = listing(space)!.filter((_, i) => i % 37 === 0).map((config) => ({ config, cost: cost(4)(config) }));
   const run = bayesian(space, 1, { model: model(32), taught: { rows, model: model(4) } });
-  let best = Infinity;
-  for (let i = 0; i < 12; i++) {
-    const config = run.ask()!;
-    run.tell({ config, cost: cost(32)(config) });
-    best = Math.min(best, cost(32)(config));
-  }
+  const best = bestAfter(12, run, cost(32));
   ok(best <= 1.15, `${best} after 12 of 1600, where 1 is the best`);
 });
 
@@ -182,12 +178,7 @@ Deno.test("bayesian searches ten million combinations without listing them", () 
   const cost = (config: Config) =>
     1 + large.params.reduce((sum, { name }) => sum + Math.abs(Number(config[name]) - 6), 0);
   const run = bayesian(large, 1);
-  let best = Infinity;
-  for (let i = 0; i < 100; i++) {
-    const config = run.ask()!;
-    run.tell({ config, cost: cost(config) });
-    best = Math.min(best, cost(config));
-  }
+  const best = bestAfter(100, run, cost);
   strictEqual(run.total, undefined);
   ok(best <= 3, `${best}, where random's best of a hundred is about 9`);
 });
