@@ -33,3 +33,16 @@ export function decodeBf16(code: number): number {
   bits[0] = code << 16;
   return f32[0];
 }
+
+/** Decodes each code as {@linkcode decodeF16} does. `out` has as many elements. */
+export function decodeF16Array(codes: Uint16Array, out: Float32Array): Float32Array {
+  out.set(new Float16Array(codes.buffer, codes.byteOffset, codes.length));
+  return out;
+}
+
+/** Decodes each code as {@linkcode decodeBf16} does. `out` has as many elements. */
+export function decodeBf16Array(codes: Uint16Array, out: Float32Array): Float32Array {
+  const outBits = new Uint32Array(out.buffer, out.byteOffset, codes.length);
+  for (let i = 0; i < codes.length; i++) outBits[i] = codes[i] << 16;
+  return out;
+}

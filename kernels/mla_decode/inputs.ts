@@ -14,7 +14,7 @@
 import type { HostTensor } from "../devices/device.ts";
 import { encodeE4M3 } from "../fp8.ts";
 import { encodeBf16, encodeF16 } from "../half.ts";
-import { ELEMENT_BYTES, type IoType, type MlaDecodeProblem } from "./problem.ts";
+import { ELEMENT_BYTES, type MlaDecodeProblem } from "./problem.ts";
 
 /** Equally likely values of a normal distribution that an element is drawn from. */
 const LEVELS = 256;
@@ -33,21 +33,16 @@ const PERIOD = 65_521;
  * i32 (the slot of each token, request after request), and sinks `[heads]` f32 where the problem has them.
  */
 export function inputs(problem: MlaDecodeProblem, seed: number): HostTensor[] {
-  const { heads, latent, rope, batch, ioType, kvType } = problem;
-  const random = generator(seed);
-  const width = latent + rope;
+  const { heads, latent, rope, batch, kvType } = problem;
+  const random = new XorShift32(seed);
   const { indptr, indices, slots } = pages(problem, random);
-  const q = new Float32Array(batch * heads * width);
-  const normals = normalLevels();
-  for (let i = 0; i < q.length; i++) {
-    q[i] = HEAD_GAINS[Math.floor(i / width) % HEAD_GAINS.length] * normals[random() & (LEVELS - 1)];
-  }
+  const q = queries(problem, random);
   return [
-    floatTensor("q", ioType, [batch, heads, width], q),
+    q,
     {
       name: "cache",
       type: kvType === "fp8_e4m3" ? "e4m3" : kvType,
-      shape: [slots, width],
+      shape: [slots, latent + rope],
       data: cache(problem, slots, indices, random),
       rotates: true,
     },
@@ -57,46 +52,98 @@ export function inputs(problem: MlaDecodeProblem, seed: number): HostTensor[] {
   ];
 }
 
-/** xorshift32 (Marsaglia, 2003): each call gives the next u32. */
+/** The numbers of {@linkcode XorShift32}, one by one. */
 export function generator(seed: number): () => number {
-  // Mixing keeps neighbouring seeds apart; the state must not be 0.
-  let state = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) >>> 0 || 1;
-  const next = () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return state >>>= 0;
-  };
-  for (let i = 0; i < 8; i++) next();
-  return next;
+  const random = new XorShift32(seed);
+  return () => random.next();
 }
 
-function sinks(heads: number, random: () => number): HostTensor {
-  const data = Float32Array.from({ length: heads }, () => (random() / 2 ** 32) * 6 - 2);
+/** xorshift32 (Marsaglia, 2003). */
+class XorShift32 {
+  /** An array element: 32 bits without a heap number. */
+  readonly #state = new Int32Array(1);
+
+  constructor(seed: number) {
+    // Mixing keeps neighbouring seeds apart; the state must not be 0.
+    this.#state[0] = Math.imul(seed ^ 0x9e3779b9, 0x85ebca6b) || 1;
+    this.fill(new Int32Array(8));
+  }
+
+  /** The next u32. */
+  next(): number {
+    let x = this.#state[0];
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#state[0] = x;
+    return x >>> 0;
+  }
+
+  /** As many {@linkcode next} as there is room for, as i32: a cache takes ten million. */
+  fill(words: Int32Array): void {
+    let x = this.#state[0];
+    for (let i = 0; i < words.length; i++) {
+      x ^= x << 13;
+      x ^= x >>> 17;
+      x ^= x << 5;
+      words[i] = x;
+    }
+    this.#state[0] = x;
+  }
+}
+
+/** A head's elements are its gain times normal values: so many codes for each gain, to be drawn from. */
+function queries({ batch, heads, latent, rope, ioType }: MlaDecodeProblem, random: XorShift32): HostTensor {
+  const width = latent + rope;
+  const encode = ioType === "f16" ? encodeF16 : encodeBf16;
+  const arrayOf = (length: number) => ioType === "f32" ? new Float32Array(length) : new Uint16Array(length);
+  const normals = normalLevels();
+  const codes = arrayOf(HEAD_GAINS.length * LEVELS);
+  HEAD_GAINS.forEach((gain, g) => {
+    for (let i = 0; i < LEVELS; i++) {
+      const value = Math.fround(gain * normals[i]);
+      codes[g * LEVELS + i] = ioType === "f32" ? value : encode(value);
+    }
+  });
+  const data = arrayOf(batch * heads * width);
+  const words = new Int32Array(width);
+  for (let row = 0; row < batch * heads; row++) {
+    random.fill(words);
+    const gain = (row % HEAD_GAINS.length) * LEVELS;
+    for (let c = 0; c < width; c++) data[row * width + c] = codes[gain + (words[c] & (LEVELS - 1))];
+  }
+  return { name: "q", type: ioType, shape: [batch, heads, width], data };
+}
+
+function sinks(heads: number, random: XorShift32): HostTensor {
+  const data = Float32Array.from({ length: heads }, () => (random.next() / 2 ** 32) * 6 - 2);
   return { name: "sinks", type: "f32", shape: [heads], data };
 }
 
 /** Each request takes whole pages, in a shuffled order, out of a cache with a few pages to spare. */
-function pages({ contextLens, batch, pageSize }: MlaDecodeProblem, random: () => number) {
+function pages({ contextLens, batch, pageSize }: MlaDecodeProblem, random: XorShift32) {
   const indptr = new Int32Array(batch + 1);
   let pageCount = SPARE_PAGES;
   for (let b = 0; b < batch; b++) {
     indptr[b + 1] = indptr[b] + contextLens[b];
     pageCount += Math.ceil(contextLens[b] / pageSize);
   }
-  const order = Int32Array.from({ length: pageCount }, (_, page) => page);
+  const order = new Int32Array(pageCount);
+  for (let page = 0; page < pageCount; page++) order[page] = page;
   for (let i = pageCount - 1; i > 0; i--) {
-    const j = random() % (i + 1);
-    [order[i], order[j]] = [order[j], order[i]];
+    const j = random.next() % (i + 1);
+    const page = order[i];
+    order[i] = order[j];
+    order[j] = page;
   }
   const indices = new Int32Array(indptr[batch]);
   let page = 0;
   for (let b = 0; b < batch; b++) {
-    for (let t = 0; t < contextLens[b]; t++) {
-      if (t > 0 && t % pageSize === 0) page++;
-      indices[indptr[b] + t] = order[page] * pageSize + t % pageSize;
+    for (let t = indptr[b]; t < indptr[b + 1];) {
+      const slot = order[page++] * pageSize - t;
+      const end = Math.min(t + pageSize, indptr[b + 1]);
+      for (; t < end; t++) indices[t] = slot + t;
     }
-    if (contextLens[b] > 0) page++;
   }
   return { indptr, indices, slots: pageCount * pageSize };
 }
@@ -106,11 +153,11 @@ function cache(
   { latent, rope, kvType, kvScale }: MlaDecodeProblem,
   slots: number,
   indices: Int32Array,
-  random: () => number,
+  random: XorShift32,
 ): Uint8Array | Uint16Array {
   const repeats = slots > PERIOD;
   const rows = repeats ? PERIOD : slots;
-  const used = repeats ? Int32Array.from({ length: rows }, (_, row) => row) : indices;
+  const used = repeats ? rows : indices.length;
   const encode = kvType === "fp8_e4m3" ? encodeE4M3 : kvType === "f16" ? encodeF16 : encodeBf16;
   const width = latent + rope;
   const normals = normalLevels();
@@ -125,21 +172,25 @@ function cache(
     ? new Uint8Array(rows * width).fill(0x7f)
     : new Uint16Array(rows * width).fill(0x7fff);
   const channelTable = Int32Array.from({ length: width }, (_, c) => {
-    const exponent = c < latent ? CHANNEL_EXPONENTS[random() & 7] : 0;
+    const exponent = c < latent ? CHANNEL_EXPONENTS[random.next() & 7] : 0;
     return (exponent - MIN_EXPONENT) * LEVELS;
   });
   // Codes are drawn from tables, one for each magnitude: four for each random word.
-  for (let t = 0; t < used.length; t++) {
-    const row = used[t] * width;
-    const shift = TOKEN_EXPONENTS[random() & 7] * LEVELS;
+  const words = new Int32Array(1 + latent / 4 + rope);
+  for (let t = 0; t < used; t++) {
+    random.fill(words);
+    const row = (repeats ? t : indices[t]) * width;
+    const shift = TOKEN_EXPONENTS[words[0] & 7] * LEVELS;
     for (let c = 0; c < latent; c += 4) {
-      const word = random();
+      const word = words[1 + c / 4];
       data[row + c] = tables[channelTable[c] + shift + (word & 255)];
       data[row + c + 1] = tables[channelTable[c + 1] + shift + ((word >>> 8) & 255)];
       data[row + c + 2] = tables[channelTable[c + 2] + shift + ((word >>> 16) & 255)];
       data[row + c + 3] = tables[channelTable[c + 3] + shift + (word >>> 24)];
     }
-    for (let c = latent; c < width; c++) data[row + c] = tables[channelTable[c] + (random() >>> 24)];
+    for (let c = 0; c < rope; c++) {
+      data[row + latent + c] = tables[channelTable[latent + c] + (words[1 + latent / 4 + c] >>> 24)];
+    }
   }
   return data;
 }
@@ -159,11 +210,6 @@ function normalLevels(): Float64Array {
     const value = Math.sign(x) * Math.SQRT2 * Math.sqrt(Math.sqrt(term * term - log / a) - term);
     return Math.round(value * 1024) / 1024;
   });
-}
-
-function floatTensor(name: string, type: IoType, shape: number[], values: Float32Array): HostTensor {
-  if (type === "f32") return { name, type, shape, data: values };
-  return { name, type, shape, data: Uint16Array.from(values, type === "f16" ? encodeF16 : encodeBf16) };
 }
 
 /** Bytes that the cache takes, spare pages included. */

@@ -9,8 +9,8 @@
  * @module
  */
 import type { HostTensor } from "../devices/device.ts";
-import { decodeE4M3Array } from "../fp8.ts";
-import { decodeBf16, decodeF16 } from "../half.ts";
+import { decodeE4M3, decodeE4M3Array } from "../fp8.ts";
+import { decodeBf16Array, decodeF16Array } from "../half.ts";
 import type { Check, Reference } from "../kernel.ts";
 import type { Config } from "../space.ts";
 import { generator } from "./inputs.ts";
@@ -92,7 +92,6 @@ function referenceRows(problem: MlaDecodeProblem, inputs: readonly HostTensor[],
   const q = decode(tensor("q"));
   const indptr = tensor("kv_indptr").data;
   const indices = tensor("kv_indices").data;
-  const cacheTensor = tensor("cache");
   const sinks = problem.sinks ? tensor("sinks").data : undefined;
   const result: ReferenceRow[] = [];
   for (let first = 0; first < rows.length;) {
@@ -102,36 +101,65 @@ function referenceRows(problem: MlaDecodeProblem, inputs: readonly HostTensor[],
     while (last < rows.length && Math.floor(rows[last] / heads) === b) last++;
     const group = rows.slice(first, last);
     first = last;
-    const length = indptr[b + 1] - indptr[b];
-    const logits = group.map(() => new Float64Array(length));
-    const queries = group.map((row) => Float64Array.from(q.subarray(row * width, (row + 1) * width)));
-    const outs = group.map(() => new Float64Array(latent));
-    eachRow(cacheTensor, indices, indptr[b], length, width, (k, t) => {
-      for (let r = 0; r < queries.length; r++) logits[r][t] = logit(problem, dot(queries[r], k));
+    const softmaxes = group.map((row) => new OnlineSoftmax(q.subarray(row * width, (row + 1) * width), problem));
+    const slots = indices.subarray(indptr[b], indptr[b + 1]);
+    eachBlock(tensor("cache"), slots, width, (block, count) => {
+      for (const softmax of softmaxes) softmax.add(block, count);
     });
-    const sums = logits.map((row, r) => softmaxWeights(row, sinks?.[group[r] % heads]));
-    eachRow(cacheTensor, indices, indptr[b], length, width, (k, t) => {
-      for (let r = 0; r < outs.length; r++) {
-        const out = outs[r];
-        const p = logits[r][t] * kvScale;
-        for (let c = 0; c < latent; c++) out[c] += p * k[c];
-      }
+    group.forEach((row, r) => {
+      const { out, lse, weight } = softmaxes[r].result(sinks?.[row % heads]);
+      result.push({ row, out: out.map((x) => x * weight * kvScale), lse });
     });
-    group.forEach((row, r) => result.push({ row, out: outs[r], lse: sums[r] }));
   }
   return result;
 }
 
-/** Replaces logits by their softmax weights; gives their log-sum-exp (without the sink). */
-function softmaxWeights(row: Float64Array, sink: number | undefined): number {
-  let max = -Infinity;
-  for (const s of row) if (s > max) max = s;
-  if (max === -Infinity) return max;
-  let sum = 0;
-  for (let t = 0; t < row.length; t++) sum += row[t] = Math.exp(row[t] - max);
-  const denominator = sum + (sink === undefined ? 0 : Math.exp(sink - max));
-  for (let t = 0; t < row.length; t++) row[t] /= denominator;
-  return max + Math.log(sum);
+/** Tokens that are decoded and multiplied together: as many sums that need not wait for one another. */
+const BLOCK = 4;
+
+/**
+ * One query over its tokens, in one pass: weights are relative to the largest logit so far, and what was summed shrinks when
+ * a larger one comes ("Online normalizer calculation for softmax", Milakov and Gimelshein, 2018).
+ */
+class OnlineSoftmax {
+  readonly #query: Float64Array;
+  readonly #problem: MlaDecodeProblem;
+  readonly #out: Float64Array;
+  readonly #weights = new Float64Array(BLOCK);
+  #max = -Infinity;
+  #sum = 0;
+
+  constructor(query: ArrayLike<number>, problem: MlaDecodeProblem) {
+    this.#query = Float64Array.from(query);
+    this.#problem = problem;
+    this.#out = new Float64Array(problem.latent);
+  }
+
+  /** Adds a block of rows `[BLOCK, query's width]`, of which the first `count` are tokens. */
+  add(block: Float64Array, count: number): void {
+    const weights = this.#weights;
+    dots(this.#query, block, weights);
+    let max = this.#max;
+    for (let i = 0; i < BLOCK; i++) {
+      weights[i] = i < count ? logit(this.#problem, weights[i]) : -Infinity;
+      if (weights[i] > max) max = weights[i];
+    }
+    if (max > this.#max) {
+      const shrink = Math.exp(this.#max - max);
+      for (let c = 0; c < this.#out.length; c++) this.#out[c] *= shrink;
+      this.#sum *= shrink;
+      this.#max = max;
+    }
+    for (let i = 0; i < BLOCK; i++) this.#sum += weights[i] = Math.exp(weights[i] - max);
+    addWeighted(this.#out, block, this.#query.length, weights);
+  }
+
+  /** The log-sum-exp without the sink, and the outputs with what they are to be multiplied by. */
+  result(sink: number | undefined): { out: Float64Array; lse: number; weight: number } {
+    if (this.#max === -Infinity) return { out: this.#out, lse: -Infinity, weight: 0 };
+    const denominator = this.#sum + (sink === undefined ? 0 : Math.exp(sink - this.#max));
+    return { out: this.#out, lse: this.#max + Math.log(this.#sum), weight: 1 / denominator };
+  }
 }
 
 function logit({ smScale, kvScale, logitCap }: MlaDecodeProblem, dotProduct: number): number {
@@ -139,44 +167,62 @@ function logit({ smScale, kvScale, logitCap }: MlaDecodeProblem, dotProduct: num
   return logitCap === 0 ? s : logitCap * Math.tanh(s / logitCap);
 }
 
-function dot(a: Float64Array, b: Float32Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i];
-  return sum;
+/** The query times each of the block's rows. */
+function dots(query: Float64Array, block: Float64Array, into: Float64Array): void {
+  const width = query.length;
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  for (let c = 0; c < width; c++) {
+    const x = query[c];
+    s0 += x * block[c];
+    s1 += x * block[width + c];
+    s2 += x * block[2 * width + c];
+    s3 += x * block[3 * width + c];
+  }
+  into[0] = s0;
+  into[1] = s1;
+  into[2] = s2;
+  into[3] = s3;
 }
 
-/** Calls `use` with each token's decoded cache row; the array is reused. */
-function eachRow(
+/** Adds the first columns of the block's rows, weighted. */
+function addWeighted(out: Float64Array, block: Float64Array, width: number, weights: Float64Array): void {
+  const [p0, p1, p2, p3] = weights;
+  for (let c = 0; c < out.length; c++) {
+    out[c] += p0 * block[c] + p1 * block[width + c] + (p2 * block[2 * width + c] + p3 * block[3 * width + c]);
+  }
+}
+
+/** Calls `use` with the decoded cache rows of each {@linkcode BLOCK} slots; the array is reused. */
+function eachBlock(
   cache: HostTensor,
-  indices: ArrayLike<number>,
-  start: number,
-  length: number,
+  indices: HostTensor["data"],
   width: number,
-  use: (row: Float32Array, t: number) => void,
+  use: (block: Float64Array, count: number) => void,
 ): void {
-  const row = new Float32Array(width);
+  const block = new Float64Array(BLOCK * width);
   const slots = cache.data.length / width; // A large cache repeats them.
-  for (let t = 0; t < length; t++) {
-    const slot = indices[start + t] % slots;
-    decodeInto(cache, slot * width, row);
-    use(row, t);
+  for (let t = 0; t < indices.length; t += BLOCK) {
+    const count = Math.min(BLOCK, indices.length - t);
+    for (let i = 0; i < count; i++) decodeRow(cache, (indices[t + i] % slots) * width, block, i * width, width);
+    use(block, count);
   }
 }
 
-function decode(tensor: HostTensor): Float32Array {
-  if (tensor.data instanceof Float32Array) return tensor.data;
-  const out = new Float32Array(tensor.data.length);
-  decodeInto(tensor, 0, out);
+/** E4M3's values as float64: with few heads a request, decoding is half of the work. */
+const E4M3 = Float64Array.from({ length: 256 }, (_, code) => decodeE4M3(code));
+
+function decodeRow({ type, data }: HostTensor, from: number, block: Float64Array, to: number, width: number): void {
+  if (type === "e4m3") { for (let c = 0; c < width; c++) block[to + c] = E4M3[data[from + c]]; }
+  else block.set(decode({ type, data: data.subarray(from, from + width) }), to);
+}
+
+function decode({ type, data }: Pick<HostTensor, "type" | "data">): Float32Array {
+  const out = new Float32Array(data.length);
+  if (type === "e4m3") decodeE4M3Array(data as Uint8Array, out);
+  else if (type === "f16") decodeF16Array(data as Uint16Array, out);
+  else if (type === "bf16") decodeBf16Array(data as Uint16Array, out);
+  else out.set(data);
   return out;
-}
-
-function decodeInto({ type, data }: HostTensor, offset: number, out: Float32Array): void {
-  if (type === "e4m3") {
-    decodeE4M3Array((data as Uint8Array).subarray(offset, offset + out.length), out);
-    return;
-  }
-  const table = type === "f16" ? decodeF16 : type === "bf16" ? decodeBf16 : (x: number) => x;
-  for (let i = 0; i < out.length; i++) out[i] = table(data[offset + i]);
 }
 
 function check(

@@ -32,6 +32,9 @@ import type {
 /** Configs to prepare beside the one at hand: more would be proposed with too little known. */
 const MOST_AHEAD = 8;
 
+/** References to keep: as many as a table has contexts, for the next SM count's turn. */
+const MOST_REFERENCES = 16;
+
 /** A failure with the outcome that the candidate gets for it. */
 class Failure extends Error {
   constructor(readonly outcome: Outcome, message: string, readonly fatal = false) {
@@ -72,6 +75,7 @@ export async function serve(
 ): Promise<void> {
   let device: { open: OpenDevice; index: number; smCount?: number } | undefined;
   let loaded: Loaded | undefined;
+  const references = new Map<string, Reference>();
 
   const unload = () => {
     for (const program of loaded?.programs.values() ?? []) program.destroy();
@@ -96,7 +100,10 @@ export async function serve(
     const problem = kernel.parseProblem(request.problem);
     const inputs = kernel.inputs(problem, request.seed);
     const session = await device.open.load(inputs);
-    const reference = kernel.reference(problem, inputs);
+    const key = JSON.stringify([kernel.name, request.problem, request.seed]);
+    const reference = references.get(key) ?? kernel.reference(problem, inputs);
+    if (references.size >= MOST_REFERENCES) references.clear();
+    references.set(key, reference);
     loaded = { request, implementation, problem, reference, session, programs: new Map() };
     return {
       device: info,
