@@ -44,11 +44,6 @@ export function brokenConstraint(space: Space, config: Config): Constraint | und
   return space.constraints.find((constraint) => !constraint.holds(config));
 }
 
-/** Number of combinations before constraints. */
-export function productSize(space: Space): number {
-  return space.params.reduce((product, param) => product * param.values.length, 1);
-}
-
 /** Every combination, admitted or not, in the order of the parameters' values (the last parameter changes fastest). */
 export function* combinations(space: Space): Generator<Config> {
   const { params } = space;

@@ -6,7 +6,6 @@ import {
   configs,
   narrow,
   parseConfig,
-  productSize,
   sampleConfig,
   type Space,
 } from "./space.ts";
@@ -21,7 +20,7 @@ const SPACE: Space = {
 
 Deno.test("combinations() gives each combination once, the last parameter changing fastest", () => {
   const all = [...combinations(SPACE)];
-  strictEqual(all.length, productSize(SPACE));
+  strictEqual(all.length, 6);
   strictEqual(new Set(all.map(configKey)).size, 6);
   deepStrictEqual(all.slice(0, 3), [{ tile: 16, stages: 1 }, { tile: 16, stages: 2 }, { tile: 32, stages: 1 }]);
 });

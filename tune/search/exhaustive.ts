@@ -1,13 +1,15 @@
-import { type Config, configKey, productSize } from "../../kernels/space.ts";
-import { admitted, LISTED, listing } from "./listing.ts";
+import { type Config, configKey } from "../../kernels/space.ts";
+import { admitted, listing } from "./listing.ts";
 import type { StrategyFactory } from "./strategy.ts";
 
-/** Every admitted config once, in the space's own order. */
-export const exhaustive: StrategyFactory = (space) => {
-  const left = admitted(space);
+/**
+ * Every admitted config once. Where the space can be listed and the kernel has a cost model, the cheapest guess comes first:
+ * a budget that ends early has then seen the part that matters. Else in the space's own order.
+ */
+export const exhaustive: StrategyFactory = (space, _seed, { model } = {}) => {
+  const all = listing(space);
+  const left = (all && model ? byModel(all, model) : admitted(space))[Symbol.iterator]();
   const known = new Set<string>();
-  // Counting a large space would hold up its first candidate.
-  const total = productSize(space) <= LISTED ? listing(space)?.length : undefined;
   const next = (): Config | undefined => {
     for (let config = left.next().value; config; config = left.next().value) {
       if (!known.has(configKey(config))) return config;
@@ -16,6 +18,12 @@ export const exhaustive: StrategyFactory = (space) => {
   return {
     ask: next,
     tell: ({ config }) => void known.add(configKey(config)),
-    ...(total !== undefined && { total }),
+    ...(all && { total: all.length }),
   };
 };
+
+function byModel(configs: readonly Config[], model: (config: Config) => number): Config[] {
+  return configs.map((config) => ({ config, guess: model(config) }))
+    .sort((a, b) => a.guess - b.guess)
+    .map(({ config }) => config);
+}

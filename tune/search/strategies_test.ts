@@ -37,6 +37,13 @@ for (const [name, factory] of Object.entries(STRATEGIES)) {
   });
 }
 
+Deno.test("exhaustive proposes the cost model's best guesses first", () => {
+  const model = ({ a, b }: Config) => Math.abs(Number(a) - 3) + Math.abs(Number(b) - 5);
+  const guesses = asked(STRATEGIES.exhaustive(SMALL, 1, { model })).map(model);
+  deepStrictEqual(guesses, guesses.toSorted((x, y) => x - y));
+  strictEqual(guesses.length, 50);
+});
+
 Deno.test("random proposes another order for another seed", () => {
   notDeepStrictEqual(asked(STRATEGIES.random(SMALL, 1)), asked(STRATEGIES.random(SMALL, 2)));
 });

@@ -7,8 +7,6 @@
  */
 import type { Config, Space } from "../../kernels/space.ts";
 
-export { LISTED } from "./listing.ts";
-
 /** What a strategy learns of a config. */
 export interface Told {
   readonly config: Config;
