@@ -225,17 +225,35 @@ Deno.test({
     const count = (log: readonly string[]) => log.filter((line) => line === "run graph").length;
     await device.session.time([built], options);
     assert.equal(device.rests.length, 0);
-    const before = count(device.stub.log());
-    await device.session.time([built], options);
-    const stillWarm = count(device.stub.log()) - before;
-    const [times] = await device.session.time([built], { ...options, rested: true });
+    const [times] = await device.session.time([built], { ...options, sampleUs: 60, rested: true });
     assert.deepEqual(times.map((us) => Math.round(us * 100) / 100), [16, 16]);
     assert.deepEqual(device.rests.map(({ ms }) => ms), [500]);
+    const before = count(device.stub.log());
+    await device.session.time([built], { ...options, sampleUs: 70 });
+    const stillWarm = count(device.stub.log()) - before;
     // What is measured comes after the rest, with more of a warm-up than a device has that was timed a moment ago.
-    assert(count(device.rests[0].log) > before + stillWarm, "the runs that size the samples come before the rest");
-    const afterRest = count(device.stub.log()) - count(device.rests[0].log);
+    const afterRest = before - count(device.rests[0].log);
     assert(afterRest > stillWarm, `${afterRest} graphs after the rest, ${stillWarm} without one`);
     built.destroy();
+  },
+});
+
+Deno.test({
+  name: "time() sizes the samples of a program once, and warms up nothing that it timed a moment ago",
+  ignore,
+  fn: async () => {
+    using device = await open();
+    const [one, two] = [await device.session.build(program(1)), await device.session.build(program(2))];
+    const graphs = async (programs: typeof one[]) => {
+      const before = device.stub.log().length;
+      await device.session.time(programs, { samples: 3, sampleUs: 50, coldCache: false });
+      return device.stub.log().slice(before).filter((line) => line === "run graph").length;
+    };
+    await graphs([one]);
+    const [again, both] = [await graphs([one]), await graphs([one, two])];
+    assert.equal(again % 3, 0); // Samples alone.
+    assert(both > 2 * again, "what is new is sized and warmed up");
+    for (const built of [one, two]) built.destroy();
   },
 });
 

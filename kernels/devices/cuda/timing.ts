@@ -22,7 +22,10 @@ const MAX_GRAPH_KERNELS = 4096;
 const ROUNDS_AHEAD = 3;
 /** Warm-up takes at least this long on the device, and ends once the rounds are steady. */
 const WARM_UP_US = 20_000;
-/** A device that was timed so short a while ago, in ms, is still warm: one round is enough for what is new to it. */
+/**
+ * A device that was timed so short a while ago, in ms, is still warm: one round is enough for what is new to it, and none
+ * where nothing is.
+ */
 const STAYS_WARM_MS = 200;
 /**
  * Idle time before rested samples, in ms: many turns of a power controller, which acts within tens of ms, and little beside
@@ -40,6 +43,9 @@ interface Plan {
   readonly launches: number;
   readonly runs: number;
 }
+
+/** Plans by program, copies and length of a sample: what is timed again needs no second estimate. */
+const known = new WeakMap<BuiltCuda, Map<string, Plan>>();
 
 /** A sample that is on the stream. */
 interface Sample {
@@ -120,6 +126,18 @@ export async function timePrograms(
     return { program, graph: program.graph(runs, copies), launches, runs: runs * launches };
   };
 
+  let warmUpRounds = 0;
+  const planOf = async (program: BuiltCuda): Promise<Plan> => {
+    const made = known.get(program) ?? new Map<string, Plan>();
+    known.set(program, made);
+    const key = `${copies} ${options.sampleUs}`;
+    if (!made.has(key)) {
+      warmUpRounds = 1;
+      made.set(key, await plan(program));
+    }
+    return made.get(key)!;
+  };
+
   const collectRound = async (round: readonly Sample[]): Promise<number[]> => {
     const times: number[] = [];
     for (const sample of round) times.push(await collect(sample));
@@ -128,13 +146,13 @@ export async function timePrograms(
 
   try {
     const plans: Plan[] = [];
-    for (const program of programs) plans.push(await plan(program));
+    for (const program of programs) plans.push(await planOf(program));
     const enqueueRound = () => plans.map(({ graph, launches }) => enqueue(graph, launches));
 
     if (options.rested) await pause(REST_MS);
     const stillWarm = !options.rested && performance.now() - context.timedAt < STAYS_WARM_MS;
     const isWarm = (rounds: readonly number[], us: number) =>
-      stillWarm ? rounds.length > 0 : us >= WARM_UP_US && isSteady(rounds);
+      stillWarm ? rounds.length >= warmUpRounds : us >= WARM_UP_US && isSteady(rounds);
     const warm: number[] = [];
     for (let total = 0; warm.length < WARM_UP_ROUNDS && !isWarm(warm, total);) {
       const us = (await collectRound(enqueueRound())).reduce((sum, us) => sum + us, 0);
