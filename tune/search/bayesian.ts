@@ -16,9 +16,13 @@ import { logImprovement } from "./surrogate/acquisition.ts";
 import { type Encoding, type Point, pointKey } from "./surrogate/encoding.ts";
 import { type Guess, type Observation, Surrogate } from "./surrogate/surrogate.ts";
 
-/** Observations before the first fit; where there is a cost model, half of them are the best of so many draws each. */
+/**
+ * Observations before the first fit. Where there is a cost model, each is one of so many draws: in turn the best guess, and
+ * any whose guess is within this factor of it. What is hopeless teaches little of what is not, and takes long to time.
+ */
 const START = 15;
 const GUESSED = 32;
+const HOPEFUL = 2;
 
 /** Where a similar problem taught, so many of its best configs come first, and of the others up to START one in so many. */
 const TAUGHT_START = 3;
@@ -146,11 +150,16 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
       ? known.size < TAUGHT_START || known.size < START && known.size % TAUGHT_DRAWS === TAUGHT_DRAWS - 1
       : known.size < START;
 
-  /** A point to begin with: any, or in every other turn the one of some that the cost model likes best. */
+  /** A point to begin with. */
   const begin = (): Point | undefined => {
-    if (!guess || known.size % 2 === 0) return draw();
-    const drawn = Array.from({ length: GUESSED }, () => draw() ?? []).flat() as Point[];
-    return drawn.sort((a, b) => guess.at(a) - guess.at(b))[0];
+    if (!guess) return draw();
+    const drawn = Array.from({ length: GUESSED }, () => draw() ?? []).flat().map((point) => ({
+      point: point as Point,
+      at: guess.at(point as Point),
+    }));
+    const least = Math.min(...drawn.map(({ at }) => at));
+    const most = known.size % 2 === 0 ? least + Math.log(HOPEFUL) : least;
+    return drawn.find(({ at }) => at <= most)?.point;
   };
 
   return {
