@@ -212,8 +212,8 @@ function eachBlock(
 const E4M3 = Float64Array.from({ length: 256 }, (_, code) => decodeE4M3(code));
 
 function decodeRow({ type, data }: HostTensor, from: number, block: Float64Array, to: number, width: number): void {
-  if (type === "e4m3") { for (let c = 0; c < width; c++) block[to + c] = E4M3[data[from + c]]; }
-  else block.set(decode({ type, data: data.subarray(from, from + width) }), to);
+  if (type !== "e4m3") return block.set(decode({ type, data: data.subarray(from, from + width) }), to);
+  for (let c = 0; c < width; c++) block[to + c] = E4M3[data[from + c]];
 }
 
 function decode({ type, data }: Pick<HostTensor, "type" | "data">): Float32Array {
