@@ -95,7 +95,10 @@ export function decodeE4M3(code: number): number {
  * @returns `out`, whose first n elements are the values.
  * @throws {RangeError} Where `out` is shorter than `codes`.
  */
-export function decodeE4M3Array(codes: Uint8Array, out: Float32Array = new Float32Array(codes.length)): Float32Array {
+export function decodeE4M3Array<T extends Float32Array | Float64Array = Float32Array>(
+  codes: Uint8Array,
+  out: T = new Float32Array(codes.length) as T,
+): T {
   requireRoom("decode", codes.length, out.length);
   for (let i = 0; i < codes.length; i++) out[i] = DECODED[codes[i]];
   return out;

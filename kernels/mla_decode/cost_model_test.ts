@@ -1,9 +1,8 @@
 import { ok, strictEqual } from "node:assert";
-import { parseResults, sizesOf } from "../../results/mod.ts";
 import { estimateUs, type Shape } from "./cost_model.ts";
 import { estimateCudaUs } from "./cuda/cost_model.ts";
 import { testDevice } from "./cuda/testing.ts";
-import { parseProblem } from "./problem.ts";
+import { storedForH200 } from "./testing.ts";
 import { estimateTritonUs } from "./triton/cost_model.ts";
 
 const SHAPE: Shape = {
@@ -45,21 +44,14 @@ for (
   ]
 ) {
   Deno.test(`The cost model of ${backend} is within a factor of ${factor} of every time that an H200's results have`, () => {
-    const folder = `results/mla_decode/${backend}/nvidia-h200`;
-    const files = [...Deno.readDirSync(folder)].filter(({ name }) => name.startsWith("heads"));
-    ok(files.length > 0);
-    for (const { name } of files) {
-      const results = parseResults(JSON.parse(Deno.readTextFileSync(`${folder}/${name}`)));
-      const { name: _, ragged: __, ...fields } = results.problem;
-      for (const { smCount, contextLen } of sizesOf(results.configs)) {
-        const problem = parseProblem({ ...fields, contextLens: contextLen });
-        const guess = estimate(problem, results.configs[smCount][contextLen], { ...testDevice(), smCount });
-        const { us } = results.evidence[smCount][contextLen];
-        ok(
-          Math.abs(Math.log(guess / us)) < Math.log(factor),
-          `${name}, ${smCount} SMs, ${contextLen}: ${guess} where ${us} was measured`,
-        );
-      }
+    const entries = [...storedForH200(backend)];
+    ok(entries.length > 0);
+    for (const { name, smCount, contextLen, problem, config, evidence: { us } } of entries) {
+      const guess = estimate(problem, config, { ...testDevice(), smCount });
+      ok(
+        Math.abs(Math.log(guess / us)) < Math.log(factor),
+        `${name}, ${smCount} SMs, ${contextLen}: ${guess} where ${us} was measured`,
+      );
     }
   });
 }

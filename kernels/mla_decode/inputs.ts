@@ -62,6 +62,7 @@ export function generator(seed: number): () => number {
 class XorShift32 {
   /** An array element: 32 bits without a heap number. */
   readonly #state = new Int32Array(1);
+  readonly #one = new Int32Array(1);
 
   constructor(seed: number) {
     // Mixing keeps neighbouring seeds apart; the state must not be 0.
@@ -71,12 +72,8 @@ class XorShift32 {
 
   /** The next u32. */
   next(): number {
-    let x = this.#state[0];
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state[0] = x;
-    return x >>> 0;
+    this.fill(this.#one);
+    return this.#one[0] >>> 0;
   }
 
   /** As many {@linkcode next} as there is room for, as i32: a cache takes ten million. */

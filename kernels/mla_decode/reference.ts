@@ -9,7 +9,7 @@
  * @module
  */
 import type { HostTensor } from "../devices/device.ts";
-import { decodeE4M3, decodeE4M3Array } from "../fp8.ts";
+import { decodeE4M3Array } from "../fp8.ts";
 import { decodeBf16Array, decodeF16Array } from "../half.ts";
 import type { Check, Reference } from "../kernel.ts";
 import type { Config } from "../space.ts";
@@ -86,10 +86,10 @@ export function sampledRows({ batch, heads, latent, rope, contextLens }: MlaDeco
 }
 
 function referenceRows(problem: MlaDecodeProblem, inputs: readonly HostTensor[], rows: number[]): ReferenceRow[] {
-  const { heads, latent, rope, kvScale } = problem;
+  const { heads, latent, rope } = problem;
   const width = latent + rope;
   const tensor = (name: string) => inputs.find((input) => input.name === name)!;
-  const q = decode(tensor("q"));
+  const [q, cache] = [tensor("q"), tensor("cache")];
   const indptr = tensor("kv_indptr").data;
   const indices = tensor("kv_indices").data;
   const sinks = problem.sinks ? tensor("sinks").data : undefined;
@@ -101,15 +101,15 @@ function referenceRows(problem: MlaDecodeProblem, inputs: readonly HostTensor[],
     while (last < rows.length && Math.floor(rows[last] / heads) === b) last++;
     const group = rows.slice(first, last);
     first = last;
-    const softmaxes = group.map((row) => new OnlineSoftmax(q.subarray(row * width, (row + 1) * width), problem));
+    const softmaxes = group.map((row) => {
+      const data = q.data.subarray(row * width, (row + 1) * width);
+      return new OnlineSoftmax(decode({ type: q.type, data }), problem);
+    });
     const slots = indices.subarray(indptr[b], indptr[b + 1]);
-    eachBlock(tensor("cache"), slots, width, (block, count) => {
+    eachBlock(cache, slots, width, (block, count) => {
       for (const softmax of softmaxes) softmax.add(block, count);
     });
-    group.forEach((row, r) => {
-      const { out, lse, weight } = softmaxes[r].result(sinks?.[row % heads]);
-      result.push({ row, out: out.map((x) => x * weight * kvScale), lse });
-    });
+    group.forEach((row, r) => result.push({ row, ...softmaxes[r].result(sinks?.[row % heads]) }));
   }
   return result;
 }
@@ -154,11 +154,12 @@ class OnlineSoftmax {
     addWeighted(this.#out, block, this.#query.length, weights);
   }
 
-  /** The log-sum-exp without the sink, and the outputs with what they are to be multiplied by. */
-  result(sink: number | undefined): { out: Float64Array; lse: number; weight: number } {
-    if (this.#max === -Infinity) return { out: this.#out, lse: -Infinity, weight: 0 };
+  /** The outputs, and the log-sum-exp without the sink. */
+  result(sink: number | undefined): { out: Float64Array; lse: number } {
+    if (this.#max === -Infinity) return { out: this.#out, lse: -Infinity };
     const denominator = this.#sum + (sink === undefined ? 0 : Math.exp(sink - this.#max));
-    return { out: this.#out, lse: this.#max + Math.log(this.#sum), weight: 1 / denominator };
+    const weight = this.#problem.kvScale / denominator;
+    return { out: this.#out.map((x) => x * weight), lse: this.#max + Math.log(this.#sum) };
   }
 }
 
@@ -208,15 +209,15 @@ function eachBlock(
   }
 }
 
-/** E4M3's values as float64: with few heads a request, decoding is half of the work. */
-const E4M3 = Float64Array.from({ length: 256 }, (_, code) => decodeE4M3(code));
-
 function decodeRow({ type, data }: HostTensor, from: number, block: Float64Array, to: number, width: number): void {
-  if (type !== "e4m3") return block.set(decode({ type, data: data.subarray(from, from + width) }), to);
-  for (let c = 0; c < width; c++) block[to + c] = E4M3[data[from + c]];
+  const codes = data.subarray(from, from + width);
+  // With few heads a request, decoding is half of the work: no array between.
+  if (type === "e4m3") decodeE4M3Array(codes as Uint8Array, block.subarray(to, to + width));
+  else block.set(decode({ type, data: codes }), to);
 }
 
 function decode({ type, data }: Pick<HostTensor, "type" | "data">): Float32Array {
+  if (data instanceof Float32Array) return data;
   const out = new Float32Array(data.length);
   if (type === "e4m3") decodeE4M3Array(data as Uint8Array, out);
   else if (type === "f16") decodeF16Array(data as Uint16Array, out);

@@ -1,9 +1,10 @@
-/** Inputs for tests of any backend. */
+/** Inputs and stored results for tests of any backend. */
 import type { HostTensor } from "../devices/device.ts";
 import { encodeE4M3 } from "../fp8.ts";
 import { decodeBf16, decodeF16 } from "../half.ts";
+import { type Config, type Evidence, parseResults, type Size, sizesOf } from "../../results/mod.ts";
 import { mlaDecode } from "./kernel.ts";
-import type { MlaDecodeProblem } from "./problem.ts";
+import { type MlaDecodeProblem, parseProblem } from "./problem.ts";
 
 /** Widths whose value is 1 in all tokens but the first. */
 const SHOWN = 64;
@@ -29,4 +30,20 @@ export function withFirstTokens(problem: MlaDecodeProblem, gap: number): HostTen
     cache.set(query.map((x) => encodeE4M3(x * scale)), indices[indptr[b]] * width);
   }
   return tensors;
+}
+
+/** What `results/` has of NVIDIA's H200, size by size. */
+export function* storedForH200(
+  backend: string,
+): Generator<Size & { name: string; problem: MlaDecodeProblem; config: Config; evidence: Evidence }> {
+  const folder = new URL(`../../results/mla_decode/${backend}/nvidia-h200/`, import.meta.url);
+  for (const { name } of Deno.readDirSync(folder)) {
+    if (name === "index.json") continue;
+    const { problem: stored, configs, evidence } = parseResults(Deno.readTextFileSync(new URL(name, folder)));
+    const { name: _, ragged: __, ...fields } = stored;
+    for (const { smCount, contextLen } of sizesOf(configs)) {
+      const at = { config: configs[smCount][contextLen], evidence: evidence[smCount][contextLen] };
+      yield { name, smCount, contextLen, problem: parseProblem({ ...fields, contextLens: contextLen }), ...at };
+    }
+  }
 }

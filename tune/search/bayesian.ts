@@ -153,13 +153,11 @@ export const bayesian: StrategyFactory = (space, seed, hints = {}) => {
   /** A point to begin with. */
   const begin = (): Point | undefined => {
     if (!guess) return draw();
-    const drawn = Array.from({ length: GUESSED }, () => draw() ?? []).flat().map((point) => ({
-      point: point as Point,
-      at: guess.at(point as Point),
-    }));
-    const least = Math.min(...drawn.map(({ at }) => at));
+    const drawn = Array.from({ length: GUESSED }, () => draw() ?? []).flat() as Point[];
+    const guesses = drawn.map(guess.at);
+    const least = Math.min(...guesses);
     const most = known.size % 2 === 0 ? least + Math.log(HOPEFUL) : least;
-    return drawn.find(({ at }) => at <= most)?.point;
+    return drawn[guesses.findIndex((at) => at <= most)];
   };
 
   return {

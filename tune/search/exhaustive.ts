@@ -8,7 +8,7 @@ import type { StrategyFactory } from "./strategy.ts";
  */
 export const exhaustive: StrategyFactory = (space, _seed, { model } = {}) => {
   const all = listing(space);
-  const left = (all && model ? byModel(all, model) : admitted(space))[Symbol.iterator]();
+  const left = (all && model ? byModel(all, model) : all ?? admitted(space))[Symbol.iterator]();
   const known = new Set<string>();
   const next = (): Config | undefined => {
     for (let config = left.next().value; config; config = left.next().value) {

@@ -225,12 +225,14 @@ Deno.test({
     const count = (log: readonly string[]) => log.filter((line) => line === "run graph").length;
     await device.session.time([built], options);
     assert.equal(device.rests.length, 0);
+    const first = count(device.stub.log());
     const [times] = await device.session.time([built], { ...options, sampleUs: 60, rested: true });
     assert.deepEqual(times.map((us) => Math.round(us * 100) / 100), [16, 16]);
     assert.deepEqual(device.rests.map(({ ms }) => ms), [500]);
     const before = count(device.stub.log());
     await device.session.time([built], { ...options, sampleUs: 70 });
     const stillWarm = count(device.stub.log()) - before;
+    assert(count(device.rests[0].log) > first, "the runs that size the samples come before the rest");
     // What is measured comes after the rest, with more of a warm-up than a device has that was timed a moment ago.
     const afterRest = before - count(device.rests[0].log);
     assert(afterRest > stillWarm, `${afterRest} graphs after the rest, ${stillWarm} without one`);
@@ -251,8 +253,8 @@ Deno.test({
     };
     await graphs([one]);
     const [again, both] = [await graphs([one]), await graphs([one, two])];
-    assert.equal(again % 3, 0); // Samples alone.
-    assert(both > 2 * again, "what is new is sized and warmed up");
+    assert.equal(again, 3); // Samples alone.
+    assert.equal(both, 2 + 2 + 6); // What is new is sized by two runs, and warmed up in a round of both.
     for (const built of [one, two]) built.destroy();
   },
 });

@@ -37,7 +37,6 @@ const WARM_UP_ROUNDS = 20;
 
 /** How a program's samples are made. */
 interface Plan {
-  readonly program: BuiltCuda;
   readonly graph: Graph;
   /** Launches of the graph in a sample. */
   readonly launches: number;
@@ -123,19 +122,17 @@ export async function timePrograms(
     const usPerRun = Math.max(await collect(enqueue(turn, 1)) / copies, 0.1);
     const runs = runsInGraph(usPerRun, copies, program.launchCount, options.sampleUs);
     const launches = Math.max(1, Math.ceil(options.sampleUs / (runs * usPerRun)));
-    return { program, graph: program.graph(runs, copies), launches, runs: runs * launches };
+    return { graph: program.graph(runs, copies), launches, runs: runs * launches };
   };
 
-  let warmUpRounds = 0;
+  const key = `${copies} ${options.sampleUs}`;
+  const newRounds = programs.some((program) => !known.get(program)?.has(key)) ? 1 : 0;
   const planOf = async (program: BuiltCuda): Promise<Plan> => {
     const made = known.get(program) ?? new Map<string, Plan>();
     known.set(program, made);
-    const key = `${copies} ${options.sampleUs}`;
-    if (!made.has(key)) {
-      warmUpRounds = 1;
-      made.set(key, await plan(program));
-    }
-    return made.get(key)!;
+    const found = made.get(key) ?? await plan(program);
+    made.set(key, found);
+    return found;
   };
 
   const collectRound = async (round: readonly Sample[]): Promise<number[]> => {
@@ -152,7 +149,7 @@ export async function timePrograms(
     if (options.rested) await pause(REST_MS);
     const stillWarm = !options.rested && performance.now() - context.timedAt < STAYS_WARM_MS;
     const isWarm = (rounds: readonly number[], us: number) =>
-      stillWarm ? rounds.length >= warmUpRounds : us >= WARM_UP_US && isSteady(rounds);
+      stillWarm ? rounds.length >= newRounds : us >= WARM_UP_US && isSteady(rounds);
     const warm: number[] = [];
     for (let total = 0; warm.length < WARM_UP_ROUNDS && !isWarm(warm, total);) {
       const us = (await collectRound(enqueueRound())).reduce((sum, us) => sum + us, 0);

@@ -9,7 +9,7 @@ import { LibraryError } from "../../devices/cuda/errors.ts";
 import { brokenConstraint, type Config, configs } from "../../space.ts";
 import { parseProblem } from "../problem.ts";
 import { cudaMlaDecode } from "./program.ts";
-import { parseResults } from "../../../results/mod.ts";
+import { storedForH200 } from "../testing.ts";
 import { testDevice } from "./testing.ts";
 
 const ALL = Deno.env.get("KVTUNE_COMPILE") === "all";
@@ -140,21 +140,10 @@ Deno.test({
 
 /** Each distinct compilation of the configs that were chosen for NVIDIA's H200. */
 function chosenLaunches(): CudaLaunch[] {
-  const folder = new URL("../../../results/mla_decode/cuda/nvidia-h200/", import.meta.url);
   const launches = new Map<string, CudaLaunch>();
-  for (const { name } of Deno.readDirSync(folder)) {
-    if (name === "index.json") continue;
-    const results = parseResults(JSON.parse(Deno.readTextFileSync(new URL(name, folder))));
-    const { name: _, ragged: __, ...fields } = results.problem;
-    for (const table of Object.values(results.configs)) {
-      for (const [contextLen, config] of Object.entries(table)) {
-        const problem = parseProblem({ ...fields, contextLens: Number(contextLen) });
-        for (
-          const launch of (cudaMlaDecode.program(problem, config as Config, testDevice(90)) as CudaProgram).launches
-        ) {
-          launches.set(launch.entryPoint + JSON.stringify(launch.defines), launch);
-        }
-      }
+  for (const { problem, config } of storedForH200("cuda")) {
+    for (const launch of (cudaMlaDecode.program(problem, config, testDevice(90)) as CudaProgram).launches) {
+      launches.set(launch.entryPoint + JSON.stringify(launch.defines), launch);
     }
   }
   return [...launches.values()];
