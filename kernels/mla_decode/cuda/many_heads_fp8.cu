@@ -8,7 +8,9 @@
 //   PV (2)   hold half of the 512 x BLOCK_H f32 output each: O^T += V^T P^T (A = V^T by ldmatrix.trans; a prmt brings two tokens of one width
 //            side by side).
 //   loading  (LOADERS) brings the rows, as soon as a slot is free.
-// With 64 heads a warp of QK copies the 16 rows that it multiplies, and so waits for its own copies alone; PV gets to see rows with P.
+// How rows come is the parts' business (Rows, wait_for_rows, release): with 64 heads a warp of QK copies the 16 rows that it multiplies, and so waits
+// for its own copies alone; PV gets to see rows with P.  With CLUSTER 2 the two blocks of a worker each bring half of a tile's rows to both, by
+// bulk copies of whole strips: slower where cache slots lie scattered, so it is a choice.
 //
 //   slot       a tile's rows; tile n lies in slot n % TILE_SLOTS.  P has more places, tile n's is n % PLACES
 //   reference  the exponent that P and O of a head are relative to.  It moves only when a score passes it by 2^MOVE_AT, so the common
@@ -18,25 +20,29 @@
 // P's place is free when tile n's rows are there: they were fetched once all PV warps had read tile n - TILE_SLOTS, after their products of the tile
 // before that one, so PLACES > TILE_SLOTS suffices.
 //
-// grid   (ceil(MLA_HEADS / BLOCK_H), workers) blocks of MF_THREADS, one a multiprocessor; neighbouring blocks share their rows through L2
-// shared SM_TOTAL bytes (221,008 with 64 heads, 224,936 with 32, 188,968 with 16), dynamic
+// Why nothing waits for ever in a cluster, and nothing is overwritten unread.  Both blocks walk the same tiles.  Of tile n, L are its rows' copies, Q its
+// products with q, V those with V:
+//   L(n)  by both blocks, each after its own Q(n - 2), and EMPTY: V(n - 3) in both
+//   Q(n)  after FULL: L(n) by both; DECIDED: Q(n - 1); where q changes, the barrier of both QK warpgroups: Q(n - 1), L(n + 1)
+//   V(n)  after READY: Q(n); V(n - 1)
+// All of it leads to smaller tiles, in either block.  A phase of EMPTY or FULL ends only once the one before has been seen in this block: its L(n + 3)
+// has waited for V(n), so for Q(n), and neither FULL nor EMPTY of tile n + 3 completes without that L.  What is sent to a block is waited for there
+// (EMPTY is told only where a copy follows), so none is sent to one that has left; the barrier at the end is there besides.
+//
+// grid   (ceil(MLA_HEADS / BLOCK_H), workers) blocks of MF_THREADS, one a multiprocessor; neighbouring blocks share their rows, through L2 or as a cluster
+// shared SM_TOTAL bytes (221,008 with 64 heads, in a cluster 221,224; 224,936 with 32, 188,968 with 16), dynamic
 #include "many_heads_fp8_parts.cuh"
-
-// Where a lane reads step I: of 32 widths in QK, of 16 in PV.  Without LOADERS pieces of 16 bytes change places.
-__device__ __forceinline__ int swapped(int row) { return LOADERS ? 0 : (row >> 1) & 3; }
-template <int I> __device__ __forceinline__ u32 k_step(u32 a) { return LOADERS ? a + 32 * I : (I & 1 ? flip<32>(a) : a) + 64 * (I >> 1); }
-template <int I> __device__ __forceinline__ u32 v_step(u32 a) { if constexpr (LOADERS || I == 0) return a + 16 * I; else return flip<16 * I>(a); }
 
 // ---------------------------------------------------------------- a QK warpgroup: tiles n with n % 2 = me
 // ldmatrix gives lane c bytes 4 c .. 4 c + 3 of 16: widths 4 c, 4 c + 1 become k = 2 c, 2 c + 1 of a k-step, widths 4 c + 2, 4 c + 3 become
 // k = 2 c + 8, 2 c + 9.  q's widths are stored in that order.
-__device__ __forceinline__ void load_q(const MlaParams& p, int request, int head0, int tid) {   // 256 threads
+__device__ __forceinline__ void load_q(const MlaParams& p, const Cluster& c, int request, int head0, int tid) {   // 256 threads
   const int h = (tid >> 2) & (MF_HEADS - 1), t = tid & 3;                        // 16 widths of a block of 64
   constexpr int APART = 64 / MF_HEADS, N = (9 + APART - 1) / APART;              // threads of a (head, t), and blocks of each
   const int first = APART > 1 ? tid / (4u * MF_HEADS) : 0;
   const bool real = MLA_HEADS % MF_HEADS == 0 || head0 + h < MLA_HEADS;
   const uint4* from = (const uint4*)(p.q + ((i64)request * MLA_HEADS + head0 + (real ? h : 0)) * MLA_WIDTH + 16 * t);
-  const u32 to = SM_Q + h * 128, even = to + (((2 * t) ^ (h & 7)) << 4), odd = to + (((2 * t + 1) ^ (h & 7)) << 4);
+  const u32 to = c.own + SM_Q + h * 128, even = to + (((2 * t) ^ (h & 7)) << 4), odd = to + (((2 * t + 1) ^ (h & 7)) << 4);
   uint4 x[N], y[N];                                                              // all on their way at once
   #pragma unroll
   for (int i = 0; i < N; i++) { const int b = min(APART * i + first, 8); x[i] = __ldg(from + 8 * b); y[i] = __ldg(from + 8 * b + 1); }
@@ -49,96 +55,45 @@ __device__ __forceinline__ void load_q(const MlaParams& p, int request, int head
   }
 }
 
-__device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, const MlaStretch st, int head0) {
+__device__ __forceinline__ void qk_role(const MlaParams& p, const Cluster& c, int me, int tid, const MlaStretch st, int head0) {
   const int lane = tid & 31, warp = tid >> 5, bar = 2 + me;                      // bar: this warpgroup's own
-  const u32 ka = opaque(SM_TILE + (16 * warp + (lane & 15)) * PITCH + 16 * ((lane >> 4) ^ swapped(lane)));
-  const u32 pa = opaque(SM_P + ((lane >> 4) * 8 + (lane & 7)) * 128 + (((2 * warp + ((lane >> 3) & 1)) ^ (lane & 7)) << 4));
-  const u32 t8 = __shfl_sync(~0u, 8 * (tid & 3), lane);                          // a shuffle, lest it be computed anew at each use
-#if !LOADERS
-  // Copies: a warp brings the 16 rows that it multiplies itself.  8 lanes take a whole line of 128 bytes: other shapes cost several times the
-  // shared-memory cycles.  A row is four lines and half a line, after them (even rows) or before.
-  // Rows past a segment's end repeat its last one: finite, and P = 0.
-  int mine = 0;                                                                  // the cache slot of row lane % 16
-  auto look_up = [&](const int* slots, const Tile& t) { mine = __ldg(slots + max(min(t.at + 16 * warp + (lane & 15), t.end - 1), 0)); };
-  const u32 line = (lane & 8 ? 64 : 0) + 16 * (lane & 7), half = (lane & 4 ? 0 : 512) + 16 * (lane & 3);
-  const u32 to_line = opaque(SM_TILE + (16 * warp + (lane >> 3)) * PITCH + (line ^ ((lane >> 4) << 4)));
-  const u32 to_half = opaque(SM_TILE + (16 * warp + (lane >> 2)) * PITCH + (half ^ ((lane >> 3) << 4)));
-  auto fetch = [&](u32 slot) {
-    const u64 lines = (u64)p.cache + line, halves = (u64)p.cache + half;
-    const u32 d = to_line + slot * TILE_BYTES, dh = to_half + slot * TILE_BYTES;
-    u64 from[6];
-    unroll<4>([&](auto I) { from[I.value] = row_at(lines, __shfl_sync(~0u, mine, 4 * I.value + (lane >> 3))); });          // 4 rows' lines
-    unroll<2>([&](auto I) { from[4 + I.value] = row_at(halves, __shfl_sync(~0u, mine, 8 * I.value + (lane >> 2))); });    // 8 rows' half lines
-    if (MF_DIAG & 1) return;
-    unroll<4>([&](auto I) {
-      constexpr int i = I.value;
-      unroll<4>([&](auto C) { copy16<4 * i * PITCH + 128 * C.value, 128 * C.value>(i & 1 ? flip<32>(d) : d, from[i]); });
-    });
-    unroll<2>([&](auto I) { copy16<8 * I.value * PITCH, 0>(dh, from[4 + I.value]); });
-  };
-#endif
+  const u32 ka = opaque(c.own + SM_TILE + row_offset(16 * warp + (lane & 15)) + 16 * ((lane >> 4) ^ swapped(lane)));
+  const u32 pa = opaque(c.own + SM_P + ((lane >> 4) * 8 + (lane & 7)) * 128 + (((2 * warp + ((lane >> 3) & 1)) ^ (lane & 7)) << 4));
+  const u32 t8 = __shfl_sync(~0u, c.own + 8 * (tid & 3), lane);                  // a shuffle, lest it be computed anew at each use
+  Rows rows(tid);
   {
     const Tile t0 = segment(p, st.begin, st.request, st.end);                    // the walk is the same in every thread
-#if !LOADERS
-    // The first three tiles.
-    const Tile t1 = after(t0, p, st.end), t2 = after(t1, p, st.end), t3 = after(t2, p, st.end);
-    const Tile own = me ? t1 : t0, next = me ? t3 : t2;
-    const int* slots = st.begin < st.end ? p.kv_indices : p.kv_indptr;           // no tokens: kv_indices may be null
-    look_up(slots, own);
-    const int rows = mine;
-    look_up(slots, next);
-    const int rows_next = mine;
-    mine = rows;
-    if (own.at < own.end) fetch(me);
-    copies_commit();
-    mine = rows_next;
-    if (me == 0) {
-      if (next.at < next.end) fetch(2);
-      look_up(slots, after(t3, p, st.end));                                      // tile 4
-    }
-    copies_commit();
-#endif
+    rows.first(p, c, st, t0, me);
     if (me == 0 && tid == 0) {
       Tile t = t0;
       t.flags &= ~NEW_Q;
       #pragma unroll 1
-      for (int n = 0; n < LISTED; n++) { list_tile(n, t); t = after(t, p, st.end); }
+      for (int n = 0; n < LISTED; n++) { list_tile(c, n, t); t = after(t, p, st.end); }
     }
   }
   bar_sync(4, 512);                                                              // the list and the first q are there
 
-#if !LOADERS
-  u32 before = me ? 0 : 2, phase = me ? 0 : 1;                                   // tile n - 1's slot and its round's parity
-#endif
+  Slot before = slot_before(me);                                                 // tile n - 1's
   auto new_request = [&](int request) {                                          // once both warpgroups are done with the last request's q
     bar_sync(4, 256);
-    load_q(p, request, head0, me * 128 + tid);
+    load_q(p, c, request, head0, me * 128 + tid);
     fence_proxy_async();
     bar_sync(4, 256);
   };
-  u32 flags_before = me ? listed_flags(0) : 0, flags = listed_flags(me);         // of tiles n - 1 and n
+  u32 flags_before = me ? listed_flags(c, 0) : 0, flags = listed_flags(c, me);   // of tiles n - 1 and n
   #pragma unroll 1
   for (int n = me;; n += 2) {
     if ((flags_before | flags) & NEW_Q) {
-      if (flags_before & NEW_Q) new_request(listed(n - 1).request);
-      if (flags & NEW_Q) new_request(listed(n).request);
+      if (flags_before & NEW_Q) new_request(listed(c, n - 1).request);
+      if (flags & NEW_Q) new_request(listed(c, n).request);
     }
     if (!(flags & REAL)) break;
     {
-#if LOADERS
-      const u32 slot = n & 3;
-#else
-      const u32 slot = before == 2 ? 0 : before + 1;
-#endif
+      const Slot slot = slot_of(n, before);
       float s[4 * HG];
       u32 raw[RAW_BUFS][4], a[A_BUFS][8];
-      const u32 kt = ka + slot * TILE_BYTES;
-#if LOADERS
-      mh_wait(SM_FULL + 8 * slot, (n >> 2) & 1);
-#else
-      if (n < 2) copies_wait<1>();
-      else copies_wait<0>();
-#endif
+      const u32 kt = ka + slot.at() * TILE_BYTES;
+      wait_for_rows(c, n, slot);
       __syncwarp();
       unroll<RAW_BUFS - 1>([&](auto I) { ldmatrix4(raw[I.value], k_step<I.value>(kt)); });
       unroll<18>([&](auto I) {                                                   // 32 widths each
@@ -160,7 +115,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         }
         wgmma_commit();
       });
-      mh_wait(SM_DECIDED, (n & 1) ^ 1);                                          // tile n - 1's references stand
+      mh_wait(c.own + SM_DECIDED, (n & 1) ^ 1);                                  // tile n - 1's references stand
       __syncwarp();
       float2 ref[HG];
       #pragma unroll
@@ -168,17 +123,17 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
       wgmma_wait<0>();
       hold(s);
 
-      // s[4 j + 2 u + e]: token ROW + 8 u, head 8 j + 2 t + e; it becomes d
+      // s[4 j + 2 u + e]: row 16 warp + lane / 4 + 8 u, head 8 j + 2 t + e; it becomes d
       const bool last = flags & LAST;
       const u32 place = n & (PLACES - 1);
       float top = MLA_NEG_INF;
       if (last) {
-        const Tile tile = listed(n);
-        const int count = tile.end - tile.at, row = 16 * warp + lane / 4;
+        const Tile tile = listed(c, n);
+        const int count = tile.end - tile.at, row = token_of(16 * warp + lane / 4);
         #pragma unroll
         for (int j = 0; j < HG; j++) {
           if (row >= count) s[4 * j] = s[4 * j + 1] = MLA_NEG_INF;
-          if (row + 8 >= count) s[4 * j + 2] = s[4 * j + 3] = MLA_NEG_INF;
+          if (row + TOKEN_8_ON >= count) s[4 * j + 2] = s[4 * j + 3] = MLA_NEG_INF;
         }
       }
       #pragma unroll
@@ -193,7 +148,7 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
       // do references move?
       const bool moved = bar_or(bar, 128, top > MOVE_AT || (flags & FIRST));
       if (moved) {
-        const u32 red = opaque(SM_P + place * Q_BLOCK);                          // P's place is free still: [4 warps][heads] maxima
+        const u32 red = opaque(SM_P + place * Q_BLOCK);                          // P's place is free still: [4 warps][heads] maxima (t8 has c.own)
         #pragma unroll
         for (int j = 0; j < HG; j++) {
           #pragma unroll
@@ -207,12 +162,12 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         }
         bar_sync(bar, 128);
         if (tid < MF_HEADS) {
-          const u32 r = red + tid * 4, to = SM_REF + tid * 4;
+          const u32 r = c.own + red + tid * 4, to = c.own + SM_REF + tid * 4;
           float m = fmaxf(fmaxf(lds_f(r), lds_f(r + A_HEAD)), fmaxf(lds_f(r + 2 * A_HEAD), lds_f(r + 3 * A_HEAD))) - HEADROOM;
           if (!(flags & FIRST)) m = fmaxf(m, 0.f);
           sts_f(r, m);
           sts_f(to, lds_f(to) + m);
-          sts_f(SM_ALPHA + place * A_HEAD + tid * 4, ex2(-m));
+          sts_f(c.own + SM_ALPHA + place * A_HEAD + tid * 4, ex2(-m));
         }
         bar_sync(bar, 128);
         #pragma unroll
@@ -223,12 +178,12 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         bar_sync(bar, 128);                                                      // P overwrites red
       }
       if (last) {                                                                // hand the references over, zero them for the next segment
-        if (tid < MF_HEADS) { const u32 r = SM_REF + tid * 4; sts_f(SM_REF_END + place * A_HEAD + tid * 4, lds_f(r)); sts_f(r, 0.f); }
+        if (tid < MF_HEADS) { const u32 r = c.own + SM_REF + tid * 4; sts_f(c.own + SM_REF_END + place * A_HEAD + tid * 4, lds_f(r)); sts_f(r, 0.f); }
         bar_sync(bar, 128);
       }
       if (tid == 0) {
-        mbar_arrive(SM_DECIDED);
-        sts4(SM_FLAGS + 4 * place, flags | (moved && !(flags & FIRST) ? MOVED : 0));
+        mbar_arrive(c.own + SM_DECIDED);
+        sts4(c.own + SM_FLAGS + 4 * place, flags | (moved && !(flags & FIRST) ? MOVED : 0));
       }
       __syncwarp();
       auto probabilities = [&](auto C) {                                         // 16 heads of P
@@ -238,24 +193,16 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
         for (int k = 0; k < 4; k++) x[k] = MF_DIAG & 8 ? 0u : pack_f16(ex2(s[4 * j + 2 * k]), ex2(s[4 * j + 2 * k + 1]));
         stmatrix4_trans(pa + place * Q_BLOCK + j * 1024, x[0], x[1], x[2], x[3]);
       };
-      const u32 flags_after = listed_flags(n + 1), flags_next = listed_flags(n + 2);
+      const u32 flags_after = listed_flags(c, n + 1), flags_next = listed_flags(c, n + 2);
       unroll<HG / 2>(probabilities);
+      if (WRITER_FENCES) fence_proxy_async();
       __syncwarp();
-      if (lane == 0) mbar_arrive(SM_READY + 8 * place);
-#if !LOADERS
-      if (n > 0) {                                                               // this warpgroup's next tile goes to where tile n - 1 was
-        if (flags_next & REAL) { mh_wait(SM_EMPTY + 8 * before, phase); fetch(before); }
-        copies_commit();
-        look_up(p.kv_indices, listed(n + 4));
-      }
-#endif
+      if (lane == 0) mbar_arrive(c.own + SM_READY + 8 * place);
+      rows.next(p, c, n, before, flags_next & REAL);
       flags_before = flags_after;
       flags = flags_next;
     }
-#if !LOADERS
-    before += 2;
-    if (before >= TILE_SLOTS) { before -= TILE_SLOTS; phase ^= 1; }
-#endif
+    before = two_on(before);
   }
 }
 
@@ -263,14 +210,14 @@ __device__ __forceinline__ void qk_role(const MlaParams& p, int me, int tid, con
 __device__ __forceinline__ float sum4(u32 x, u32 y) { const float2 a = unpack_f16(x), b = unpack_f16(y); return (a.x + a.y) + (b.x + b.y); }
 __device__ __forceinline__ float sum8(uint4 v) { return sum4(v.x, v.y) + sum4(v.z, v.w); }
 
-__device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, const MlaStretch st, int worker, int head0) {
+__device__ __forceinline__ void pv_role(const MlaParams& p, const Cluster& c, int me, int tid, const MlaStretch st, int worker, int head0) {
   const int lane = tid & 31, all = me * 128 + tid;
   const int column = 256 * me + 64 * (tid >> 5);                                 // the warp's 64 widths
-  const u32 va = opaque(SM_TILE + lane * PITCH + column + 16 * swapped(lane));
+  const u32 va = opaque(c.own + SM_TILE + row_offset(lane) + column + 16 * swapped(lane));
   constexpr int TOKENS = MF_HEADS / 4;                                           // of a tile: 256 threads share its heads and tokens
   const int h = all & (MF_HEADS - 1), part = (u32)all / MF_HEADS;                // for the row sums: a head, TOKENS of each tile
   if (st.begin < st.end) {                                                       // the first q, beside the QK warps' way to the first rows
-    load_q(p, st.request, head0, all);
+    load_q(p, c, st.request, head0, all);
     fence_proxy_async();
   }
   bar_sync(4, 512);
@@ -286,16 +233,16 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
   #pragma unroll 1
   for (int n = 0;; n++) {
     const u32 place = n & (PLACES - 1);
-    mh_wait(SM_READY + 8 * place, ((u32)n / PLACES) & 1);
+    mh_wait(c.own + SM_READY + 8 * place, ((u32)n / PLACES) & 1);
     const u32 vt = va + slot * TILE_BYTES;
     u32 r[PV_RAW][4], a[PV_BUFS][4];
     auto load_v = [&](auto STEP) {                                               // 16 widths (of each warp) x 32 tokens
       constexpr int step = STEP.value;
-      ldmatrix4_trans(r[step % PV_RAW], v_step<(step >> 1)>(vt) + (step & 1) * 32 * PITCH);
+      ldmatrix4_trans(r[step % PV_RAW], v_step<(step >> 1)>(vt) + (step & 1) * row_offset(32));
     };
-    fence_proxy_async();                                                         // P was written as ordinary stores, and wgmma reads it
+    if (!WRITER_FENCES) fence_proxy_async();                                     // P was written as ordinary stores, and wgmma reads it
     unroll<PV_RAW - 1>(load_v);
-    const u32 pr = SM_P + place * Q_BLOCK + h * 128;
+    const u32 pr = c.own + SM_P + place * Q_BLOCK + h * 128;
 #if MF_HEADS > 16
     uint4 own[TOKENS / 8];
     #pragma unroll
@@ -303,10 +250,11 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
 #else
     const float2 own = lds_f2(pr + (((part >> 1) ^ (h & 7)) << 4) + 8 * (part & 1));   // four f16
 #endif
-    const u32 flags = lds4(SM_FLAGS + 4 * place);
+    const u32 flags = lds4(c.own + SM_FLAGS + 4 * place);
+    const bool refilled = CLUSTER == 1 || listed_flags(c, n + TILE_SLOTS) & REAL;       // the slot, with tile n + 3
     if (flags & FIRST) sum = 0.f;
     else if (flags & MOVED) {
-      const u32 al = SM_ALPHA + place * A_HEAD;
+      const u32 al = c.own + SM_ALPHA + place * A_HEAD;
       sum *= lds_f(al + h * 4);
       #pragma unroll
       for (int j = 0; j < HG; j++) {
@@ -336,11 +284,10 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
       if (!(MF_DIAG & 2) || i == 0) wgmma_qk(o[b], x, pd + 2 * k, k ? 1 : ~flags & FIRST);
       wgmma_commit();
     });
-    __syncwarp();                                                                // the warp has read its widths of the slot
-    if (lane == 0) mbar_arrive(SM_EMPTY + 8 * slot);
+    release(c, slot, lane, refilled);
     if (all == 224) {                                                            // here, where time is left
-      const Tile next = after(listed(n + LISTED - 1), p, st.end);
-      list_tile(n + LISTED, next);
+      const Tile next = after(listed(c, n + LISTED - 1), p, st.end);
+      list_tile(c, n + LISTED, next);
       if (p.batch > 1 && next.at < next.end && (next.flags & FIRST))             // its q, to L2
         asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;"
                      :: "l"(p.q + ((i64)next.request * MLA_HEADS + head0) * MLA_WIDTH), "r"(min(MF_HEADS, MLA_HEADS - head0) * MLA_WIDTH * 2) : "memory");
@@ -351,10 +298,10 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
     #pragma unroll
     for (int b = 0; b < 4; b++) hold(o[b]);
     if (!(flags & LAST)) continue;
-    const Tile tile = listed(n);
+    const Tile tile = listed(c, n);
 
     // ---- the segment's end: o / sum
-    sts_f(SM_SUMS + all * 4, sum);
+    sts_f(c.own + SM_SUMS + all * 4, sum);
     bar_sync(1, 256);
     bool direct = false;
 #if MLA_DIRECT
@@ -362,11 +309,11 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
 #endif
     const i64 row0 = (i64)(direct ? tile.request : worker + tile.request) * MLA_HEADS + head0;
     if (all < MF_HEADS) {
-      const u32 s = SM_SUMS + all * 4;
+      const u32 s = c.own + SM_SUMS + all * 4;
       float l = 0.f;
       #pragma unroll
       for (int i = 0; i < 256 / MF_HEADS; i++) l += lds_f(s + i * A_HEAD);
-      const float ref = lds_f(SM_REF_END + place * A_HEAD + all * 4), lse = ref + __log2f(l);
+      const float ref = lds_f(c.own + SM_REF_END + place * A_HEAD + all * 4), lse = ref + __log2f(l);
       const bool real = head0 + all < MLA_HEADS;
       if (direct) {                                                              // lse without the sink, as in stage 2
         if (p.lse && real) p.lse[row0 + all] = lse * MLA_LN2;
@@ -374,13 +321,13 @@ __device__ __forceinline__ void pv_role(const MlaParams& p, int me, int tid, con
         l += ex2(__ldg(p.sinks + min(head0 + all, MLA_HEADS - 1)) * MLA_LOG2E - ref);
 #endif
       } else if (real) p.partial_lse[row0 + all] = lse;
-      sts_f(SM_FACTOR + all * 4, (direct ? p.kv_scale : 1.f) / l);
+      sts_f(c.own + SM_FACTOR + all * 4, (direct ? p.kv_scale : 1.f) / l);
     }
     bar_sync(1, 256);
     const i64 base = (row0 + 2 * (lane & 3)) * MLA_LATENT + column + 2 * (lane >> 2);
     #pragma unroll
     for (int j = 0; j < HG; j++) {
-      const float2 f2 = lds_f2(SM_FACTOR + 8 * (lane & 3) + 32 * j);
+      const float2 f2 = lds_f2(c.own + SM_FACTOR + 8 * (lane & 3) + 32 * j);
       #pragma unroll
       for (int e = 0; e < 2; e++) {
         if (MLA_HEADS % MF_HEADS && head0 + 8 * j + 2 * (lane & 3) + e >= MLA_HEADS) continue;
@@ -418,36 +365,45 @@ __device__ __forceinline__ void load_role(const MlaParams& p, int warp, int lane
     const u64 from = row_at((u64)p.cache, now);
     last = t.flags & FINAL;
     if (!last) { t = after(t, p, st.end); now = look_up(); }
-    const u32 slot = n & 3, full = SM_FULL + 8 * slot, back = n - TILES_IN_FLIGHT;
-    mbar_wait_long(SM_EMPTY + 8 * slot, (n >> 2 & 1) ^ 1);
-    if (n >= TILES_IN_FLIGHT) mbar_wait_long(SM_FULL + 8 * (back & 3), back >> 2 & 1);
+    const Slot slot{n}, back{n - TILES_IN_FLIGHT};
+    const u32 full = SM_FULL + 8 * slot.at();
+    mbar_wait_long(SM_EMPTY + 8 * slot.at(), slot.parity() ^ 1);
+    if (n >= TILES_IN_FLIGHT) mbar_wait_long(SM_FULL + 8 * back.at(), back.parity());
     if (lane == 0) { if (MF_DIAG & 1) mbar_arrive(full); else mbar_expect(full, 16 * MLA_ROW_BYTES); }
     __syncwarp();
-    if (!(MF_DIAG & 1) && lane < 16) bulk_copy(SM_TILE + slot * TILE_BYTES + row * PITCH, (const void*)from, MLA_ROW_BYTES, full, policy);
+    if (!(MF_DIAG & 1) && lane < 16) bulk_copy(SM_TILE + slot.at() * TILE_BYTES + row_offset(row), (const void*)from, MLA_ROW_BYTES, full, policy);
     __syncwarp();
   }
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(MF_THREADS, 1) mla_decode_many_heads_fp8(const __grid_constant__ MlaParams p) {
+#if CLUSTER > 1    // of the kernel, so that a launch needs no attribute
+#define CLUSTER_DIMS __cluster_dims__(CLUSTER, 1, 1)
+#else
+#define CLUSTER_DIMS
+#endif
+extern "C" __global__ void CLUSTER_DIMS __launch_bounds__(MF_THREADS, 1) mla_decode_many_heads_fp8(const __grid_constant__ MlaParams p) {
   extern __shared__ __align__(1024) u8 smem[];
   const int tid = threadIdx.x, wg = tid >> 7;
   const int worker = blockIdx.y, head0 = blockIdx.x * MF_HEADS;
+  const Cluster c = this_cluster(smem_u32(smem));
   if (MLA_PDL) pdl_launch();                      // stage 2 may take any room that appears; it waits for this grid's end
   if (tid == 0) {
-    if (smem_u32(smem) != SM_BASE) __trap();
-    for (int i = 0; i < TILE_SLOTS; i++) mbar_init(SM_EMPTY + 8 * i, 8);         // the PV warps
-    if (LOADERS) for (int i = 0; i < TILE_SLOTS; i++) mbar_init(SM_FULL + 8 * i, 4);
-    for (int i = 0; i < PLACES; i++) mbar_init(SM_READY + 8 * i, 4);                  // a QK warpgroup's warps
-    mbar_init(SM_DECIDED, 1);
+    if (!as_expected(smem_u32(smem))) __trap();
+    for (int i = 0; i < TILE_SLOTS; i++) mbar_init(c.own + SM_EMPTY + 8 * i, 8 * CLUSTER);        // the PV warps, of both blocks
+    if (BULK) for (int i = 0; i < TILE_SLOTS; i++) mbar_init(c.own + SM_FULL + 8 * i, LOADERS ? 4 : 1);   // who arms it: the loading warps, or one of QK
+    for (int i = 0; i < PLACES; i++) mbar_init(c.own + SM_READY + 8 * i, 4);          // a QK warpgroup's warps
+    mbar_init(c.own + SM_DECIDED, 1);
     asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
   }
-  if (tid >= MF_THREADS - MF_HEADS) sts_f(SM_REF + (tid - MF_THREADS + MF_HEADS) * 4, 0.f);
+  cluster_arrive();
+  if (tid >= MF_THREADS - MF_HEADS) sts_f(c.own + SM_REF + (tid - MF_THREADS + MF_HEADS) * 4, 0.f);
   if (MLA_PDL) pdl_wait();                        // where this launch itself overlaps an earlier kernel
   const MlaStretch st = mla_stretch(p, worker, tid, MF_THREADS);                 // holds a barrier: what is above is there
+  cluster_wait();                                                                // in the other block, too
   if (wg < 2) {
     asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(MF_PV_REGS));
-    pv_role(p, wg, tid & 127, st, worker, head0);
+    pv_role(p, c, wg, tid & 127, st, worker, head0);
 #if LOADERS
   } else if (wg == 4) {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(MF_LOAD_REGS));
@@ -458,6 +414,8 @@ extern "C" __global__ void __launch_bounds__(MF_THREADS, 1) mla_decode_many_head
   } else {
     asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(MF_QK_REGS));
 #endif
-    qk_role(p, wg - 2, tid & 127, st, head0);
+    qk_role(p, c, wg - 2, tid & 127, st, head0);
   }
+  cluster_arrive();                               // a block stays while the other may write to it
+  cluster_wait();
 }
