@@ -23,6 +23,8 @@ export interface Param {
   readonly what: string;
   /** False where a change of this value alone reuses the compiled program, so that sweeping it is cheap. */
   readonly recompiles: boolean;
+  /** What a config without it means, where there are results from before the parameter. */
+  readonly absent?: ParamValue;
 }
 
 /** A rule that every admitted config keeps. It has a name and a reason, so that a pruned config can be explained. */
@@ -108,7 +110,8 @@ export function configKey(config: Config): string {
 /**
  * Reads a config of this space from untrusted data.
  *
- * @throws {TypeError} Where `json` is no object, or lacks or exceeds the space's parameters.
+ * @throws {TypeError} Where `json` is no object, or lacks or exceeds the space's parameters; one that says what its
+ * absence means may be lacking.
  * @throws {RangeError} Where a value is none of the parameter's values.
  */
 export function parseConfig(space: Space, json: unknown): Config {
@@ -122,9 +125,9 @@ export function parseConfig(space: Space, json: unknown): Config {
       throw new TypeError(`Cannot read a config: unknown parameter "${name}", expected ${known.join(", ")}`);
     }
   }
-  return Object.fromEntries(space.params.map(({ name, values }) => {
-    if (!Object.hasOwn(given, name)) throw new TypeError(`Cannot read a config: parameter "${name}" is missing`);
-    const value = given[name] as ParamValue;
+  return Object.fromEntries(space.params.map(({ name, values, absent }) => {
+    const value = Object.hasOwn(given, name) ? given[name] as ParamValue : absent;
+    if (value === undefined) throw new TypeError(`Cannot read a config: parameter "${name}" is missing`);
     if (!values.includes(value)) {
       throw new RangeError(
         `Cannot read a config: ${name} is ${JSON.stringify(value)}, expected one of ${values.join(", ")}`,

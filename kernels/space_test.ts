@@ -53,6 +53,17 @@ Deno.test("parseConfig() refuses unknown, missing and foreign values by name", (
   throws(() => parseConfig(SPACE, [16, 1]), /expected an object/);
 });
 
+Deno.test("parseConfig() gives an absent parameter the value that it says it then has", () => {
+  const since = { name: "cluster", values: [1, 2], what: "blocks a cluster", recompiles: true, absent: 1 };
+  const space = { ...SPACE, params: [...SPACE.params, since] };
+  deepStrictEqual(parseConfig(space, { tile: 16, stages: 2 }), { tile: 16, stages: 2, cluster: 1 });
+  deepStrictEqual(parseConfig(space, { tile: 16, stages: 2, cluster: 2 }), { tile: 16, stages: 2, cluster: 2 });
+  throws(
+    () => parseConfig(narrow(space, { cluster: ["2"] }), { tile: 16, stages: 2 }),
+    /cluster is 1, expected one of 2/,
+  );
+});
+
 Deno.test("narrow() keeps the named values, and every constraint", () => {
   const space = narrow(SPACE, { tile: ["32", "64"] });
   deepStrictEqual([...configs(space)].map(configKey), [

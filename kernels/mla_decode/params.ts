@@ -69,6 +69,8 @@ export const MLA_DECODE_PARAMS = {
     operand_buffers: { min: 1, max: 8 },
     /** Whether rows go to L2 ahead. */
     l2_prefetch: { oneOf: [true, false] },
+    /** Blocks that bring rows to each other; 1, as where it is absent, for each block its own. */
+    cluster_size: { min: 1, max: 16 },
     /** Whether a request that one block has whole skips stage 2. */
     direct: { oneOf: [true, false] },
     /** How partial outputs are stored. */

@@ -138,6 +138,20 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "mla_decode on CUDA compiles many_heads_fp8's clusters without spills",
+  ignore: nvrtc === undefined,
+  fn: async () => {
+    for (const fields of [{ heads: 128 }, { heads: 96, ioType: "f16", sinks: true, logitCap: 30 }]) {
+      const launches = distinctLaunches(fields, testDevice(90)).filter(({ defines }) => defines.CLUSTER === 2);
+      assert.ok(launches.length > 0);
+      for (const { report, launch } of await compileAll(launches, [9, 0])) {
+        assert.equal(report.spillStoreBytes, 0, JSON.stringify(launch.defines));
+      }
+    }
+  },
+});
+
 /** Each distinct compilation of the configs that were chosen for NVIDIA's H200. */
 function chosenLaunches(): CudaLaunch[] {
   const launches = new Map<string, CudaLaunch>();

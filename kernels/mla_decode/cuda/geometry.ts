@@ -19,6 +19,7 @@ export type PathParam =
   | "blocks_per_sm"
   | "operand_buffers"
   | "l2_prefetch"
+  | "cluster_size"
   | "direct";
 
 /** How a path is compiled and launched. */
@@ -54,6 +55,9 @@ export interface PathShape {
 }
 
 const number = (config: Config, name: string) => config[name] as number;
+/** Blocks that bring rows to each other. */
+export const clusterSize = (config: Config): number =>
+  config.cluster_size === undefined ? 1 : number(config, "cluster_size");
 /** Bytes between token rows in shared memory: 80 more than a multiple of 128, against bank conflicts. */
 const rowPitch = ({ kvType }: MlaDecodeProblem) => kvType === "bf16" ? 1232 : 592;
 
@@ -88,6 +92,7 @@ export const PATHS: Record<Path, PathShape> = {
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
       l2_prefetch: [false],
+      cluster_size: [1],
       direct: [false],
     }),
     ...FEW_HEADS_LAUNCH,
@@ -117,6 +122,7 @@ export const PATHS: Record<Path, PathShape> = {
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
       l2_prefetch: [false],
+      cluster_size: [1],
       direct: [true, false],
     }),
     ...FEW_HEADS_LAUNCH,
@@ -147,6 +153,7 @@ export const PATHS: Record<Path, PathShape> = {
       blocks_per_sm: [1],
       operand_buffers: [2, 3],
       l2_prefetch: [true, false],
+      cluster_size: [1],
       direct: [true, false],
     }),
     defines: (config) => ({
@@ -173,15 +180,25 @@ export const PATHS: Record<Path, PathShape> = {
       blocks_per_sm: [1],
       operand_buffers: [2],
       l2_prefetch: [false],
+      cluster_size: heads > 64 ? [1, 2] : [1],
       direct: [true, false],
     }),
-    defines: (config) => ({ BLOCK_H: number(config, "BLOCK_H") }),
+    defines: (config) => ({ BLOCK_H: number(config, "BLOCK_H"), CLUSTER: clusterSize(config) }),
     // Its blocks fill a multiprocessor, so stage 2's come as they go: no time for a rehearsal.  With two slices a warp
     // reads one partial at a time: more of them at once.
     mergeDefines: (config) => ({ MERGE_REHEARSAL: 0, MERGE_IN_FLIGHT: config.merge_slices === 2 ? 8 : 5 }),
     grid: (headBlocks, workers) => [headBlocks, workers, 1],
     threads: (config) => config.BLOCK_H === 64 ? 512 : 640, // Below 64 heads, a warpgroup that loads.
-    sharedBytes: (_, config) => ({ 16: 188968, 32: 224936, 64: 221008 })[number(config, "BLOCK_H")]!,
+    // many_heads_fp8_parts.cuh: q and P | slots | references, what O shrinks by | sums | list | flags | barriers
+    sharedBytes({ latent, rope }, config) {
+      const heads = number(config, "BLOCK_H");
+      const cluster = clusterSize(config) > 1;
+      const [slots, places, pitch] = heads < 64 ? [4, 8, 592] : [3, 4, 576];
+      const tile = 64 * pitch + (cluster ? 4 * 16 : 0); // A cluster's strips of 16 rows lie 16 bytes apart.
+      const barriers = (heads < 64 || cluster ? 2 : 1) * slots + places + 1;
+      return ((latent + rope) / 64 + places) * 128 * heads + slots * tile + (2 + 2 * places) * 4 * heads +
+        1024 + 256 + 4 * places + 8 * barriers;
+    },
   },
   portable: {
     entryPoint: "mla_portable",
@@ -197,6 +214,7 @@ export const PATHS: Record<Path, PathShape> = {
       blocks_per_sm: [1, 2],
       operand_buffers: [2],
       l2_prefetch: [false],
+      cluster_size: [1],
       direct: [false],
     }),
     defines: (config) => ({

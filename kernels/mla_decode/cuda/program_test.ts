@@ -26,10 +26,20 @@ const REFERENCE_BUDGET = 1e8;
 const random = randomSource(5);
 const worst = { relError: 0, lseError: 0 };
 
-/** Checks drawn configs of each path on one problem, compiled together. Gives the names of what is wrong. */
-async function wrongIn(device: OpenDevice, fields: Record<string, unknown>): Promise<string[]> {
+/**
+ * Checks configs of each path on one problem, compiled together: drawn ones that have the given values. Gives the names of
+ * what is wrong.
+ */
+async function wrongIn(
+  device: OpenDevice,
+  fields: Record<string, unknown>,
+  only: Record<string, string[]> = {},
+): Promise<string[]> {
   const problem = parseProblem({ ioType: "bf16", ...fields });
-  const list = [...drawConfigs(problem, device.info, DRAWS, random), cudaMlaDecode.baseline(problem, device.info)];
+  const list = [
+    ...drawConfigs(problem, device.info, DRAWS, random, only),
+    cudaMlaDecode.baseline(problem, device.info),
+  ];
   const tensors = mlaDecode.inputs(problem, problem.heads);
   const expected = reference(problem, tensors, REFERENCE_BUDGET);
   const session = await device.load(tensors);
@@ -60,6 +70,20 @@ cudaTest("mla_decode on CUDA is right for odd heads, lengths, pages and scales",
     }
   }
   console.log(`largest errors: ${JSON.stringify(worst)}`);
+  assert.deepEqual(wrong, []);
+});
+
+cudaTest("mla_decode on CUDA is right where two blocks bring each other their rows", async (device) => {
+  const wrong: string[] = [];
+  const clusters = { path: ["many_heads_fp8"], cluster_size: ["2"] };
+  for (const heads of [96, 100, 128]) {
+    for (const [i, contextLens] of LENGTHS.entries()) {
+      const fields = { heads, contextLens, batch: contextLens.length, pageSize: [64, 1][(heads + i) % 2] };
+      wrong.push(...await wrongIn(device, fields, clusters));
+    }
+    const ragged = { heads, contextLens: LENGTHS[5], batch: LENGTHS[5].length };
+    wrong.push(...await wrongIn(device, { ...ragged, sinks: true, logitCap: 20, ioType: "f16" }, clusters));
+  }
   assert.deepEqual(wrong, []);
 });
 

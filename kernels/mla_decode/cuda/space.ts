@@ -8,7 +8,16 @@ import type { SpaceOptions } from "../../kernel.ts";
 import type { Config, Constraint, Param, Space } from "../../space.ts";
 import { numKvSplits, splitCandidates } from "../kv_splits.ts";
 import { maxContextLen, type MlaDecodeProblem } from "../problem.ts";
-import { headBlocks, type Path, pathOf, type PathParam, PATHS, type PathShape, workspaceBytes } from "./geometry.ts";
+import {
+  clusterSize,
+  headBlocks,
+  type Path,
+  pathOf,
+  type PathParam,
+  PATHS,
+  type PathShape,
+  workspaceBytes,
+} from "./geometry.ts";
 
 /** Compute capability, times ten. */
 const HOPPER = 90;
@@ -24,7 +33,7 @@ export function space(problem: MlaDecodeProblem, device: DeviceInfo, options: Sp
 
 /**
  * The served defaults, on the path that every card has: BLOCK_N 32, num_stages 2, 16 heads a block, the served splits, and
- * a second stage that is launched after the first.
+ * a second stage that is launched after the first. No cluster_size, so that it stays what the results name.
  */
 export function baseline(problem: MlaDecodeProblem, { smCount }: DeviceInfo): Config {
   const { contextLens, heads } = problem;
@@ -78,6 +87,14 @@ function params(problem: MlaDecodeProblem, device: DeviceInfo): Param[] {
       "half blocks of converted values that may be in use (many-heads)",
     ),
     param("l2_prefetch", every("l2_prefetch"), "rows go to L2 four tiles ahead (many-heads)"),
+    {
+      ...param(
+        "cluster_size",
+        every("cluster_size").filter((size) => size === 1 || device.features.includes("clusters")),
+        "blocks of a worker's heads that bring half of every tile to each other (many-heads, FP8 caches)",
+      ),
+      absent: 1,
+    },
     param("direct", every("direct"), "a request that one block has whole skips stage 2 (many-heads)"),
     // Normalised outputs of an FP8 cache fit f16; a bf16 cache may hold values that do not.
     param("partials", problem.kvType === "bf16" ? ["f16", "f32"] : ["f16"], "how partial outputs are stored"),
@@ -128,7 +145,7 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
     ),
     rule("path's values", "each path has kernels for some tiles, heads, stages and warpgroups", (config) => {
       const values = valuesOf[config.path as Path];
-      return names.every((name) => values[name].includes(config[name]));
+      return names.every((name) => values[name].includes(name === "cluster_size" ? clusterSize(config) : config[name]));
     }),
     rule(
       "path's types",
@@ -166,6 +183,11 @@ function constraints(problem: MlaDecodeProblem, device: DeviceInfo, options: Spa
       "slots",
       "many-heads blocks for FP8 caches have three tiles of shared memory with 64 heads, four with fewer",
       (config) => config.path !== "many_heads_fp8" || (config.num_stages === 3) === (config.BLOCK_H === 64),
+    ),
+    rule(
+      "cluster",
+      "a cluster is two blocks of 64 heads that walk the same tiles",
+      (config) => clusterSize(config) === 1 || (config.BLOCK_H === 64 && headBlocks(problem, config) === 2),
     ),
     rule(
       "ring",

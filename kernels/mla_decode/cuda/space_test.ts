@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { CudaArg, CudaProgram, DeviceInfo } from "../../devices/device.ts";
 import { randomSource } from "../../random_source.ts";
-import { brokenConstraint, type Config, sampleConfig, type Space } from "../../space.ts";
+import { brokenConstraint, type Config, parseConfig, sampleConfig, type Space } from "../../space.ts";
 import { type MlaDecodeProblem, parseProblem } from "../problem.ts";
 import { pathOf, workersOf } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
@@ -80,19 +80,34 @@ Deno.test("space() gives few_heads_fp8 two small blocks an SM or one large one",
   assert.deepEqual([...new Set(shapes)].sort(), ["1,2,2,97568", "2,1,4,176064"]);
 });
 
-Deno.test("space() gives many_heads_fp8 blocks of 16 and 32 heads a fourth slot and a warpgroup that loads", () => {
+Deno.test("space() gives many_heads_fp8 slots, threads and clusters by its blocks' heads", () => {
   const shapesOf = (heads: number) => {
     const given = problem({ heads, batch: 8 });
     const configs = sample(cudaMlaDecode.space(given, device()), 1000).filter(({ path }) => path === "many_heads_fp8");
     const shapes = configs.map((config) => {
       const [{ block, sharedBytes, defines }] = program(given, config, device()).launches;
-      return [defines.BLOCK_H, config.num_stages, block[0], sharedBytes].join();
+      return [defines.BLOCK_H, defines.CLUSTER, config.num_stages, block[0], sharedBytes].join();
     });
     return [...new Set(shapes)].sort();
   };
   // The last: SM_TOTAL, as the compiler has it.
-  assert.deepEqual(shapesOf(16), ["16,4,640,188968"]);
-  assert.deepEqual(shapesOf(32), ["32,4,640,224936", "64,3,512,221008"]);
+  assert.deepEqual(shapesOf(16), ["16,1,4,640,188968"]);
+  assert.deepEqual(shapesOf(64), ["32,1,4,640,224936", "64,1,3,512,221008"]);
+  assert.deepEqual(shapesOf(128), ["32,1,4,640,224936", "64,1,3,512,221008", "64,2,3,512,221224"]);
+});
+
+Deno.test("space() admits a config from before there were clusters, and clusters where the device has them", () => {
+  const given = problem({ heads: 128, batch: 8 });
+  const space = cudaMlaDecode.space(given, device());
+  const pair = sample(space, 1000).find(({ cluster_size }) => cluster_size === 2)!;
+  const { cluster_size: _, ...before } = pair;
+  assert.deepEqual(parseConfig(space, before), { ...pair, cluster_size: 1 });
+  assert.equal(brokenConstraint(space, before), undefined);
+  assert.equal(program(given, before, device()).launches[0].defines.CLUSTER, 1);
+  assert.equal(brokenConstraint(space, { ...pair, BLOCK_H: 32, num_stages: 4 })?.name, "cluster");
+  assert.equal(brokenConstraint(space, { ...pair, path: "few_heads_fp8" })?.name, "path's values");
+  const without = cudaMlaDecode.space(given, { ...device(), features: ["pdl"] });
+  assert.throws(() => parseConfig(without, pair), /cluster_size is 2, expected one of 1/);
 });
 
 Deno.test("space() gives each refused config a reason", () => {

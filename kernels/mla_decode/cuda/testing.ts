@@ -5,18 +5,19 @@ import type { MlaDecodeProblem } from "../problem.ts";
 import { type Path, PATHS } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
 
-/** So many admitted configs of every path that the device has, drawn at random. */
+/** So many admitted configs of every path that the device has, drawn at random from those with the given values. */
 export function drawConfigs(
   problem: MlaDecodeProblem,
   info: DeviceInfo,
   perPath: number,
   random: () => number,
+  only: Readonly<Record<string, readonly string[]>> = {},
 ): Config[] {
   const space = cudaMlaDecode.space(problem, info);
   const paths = space.params.find(({ name }) => name === "path")!.values as Path[];
-  return paths.flatMap((path) => {
+  return paths.filter((path) => !only.path || only.path.includes(path)).flatMap((path) => {
     const values = Object.entries(PATHS[path].values(problem)).map(([name, values]) => [name, values.map(String)]);
-    const ofPath = narrow(space, { path: [path], ...Object.fromEntries(values) });
+    const ofPath = narrow(space, { path: [path], ...Object.fromEntries(values), ...only });
     const configs: Config[] = [];
     for (let tries = 0; tries < 5000 && configs.length < perPath; tries++) {
       const config = sampleConfig(ofPath, random);
