@@ -20,11 +20,13 @@ import { drawConfigs } from "./testing.ts";
 const PER_PATH = 2;
 /** Empty requests, single tokens, whole tiles, and more tiles than a ring of slots has. */
 const RAGGED = [700, 0, 1, 64, 65, 129];
-const PROBLEMS = [
-  { heads: 16, contextLens: RAGGED },
-  { heads: 128, contextLens: RAGGED, kvScale: 0.5 },
-  { heads: 20, contextLens: [1500], pageSize: 1 },
-  { heads: 64, contextLens: RAGGED, kvType: "bf16", sinks: true },
+const CLUSTERS = { path: ["many_heads_fp8"], cluster_size: ["2"] };
+const CASES = [
+  { fields: { heads: 16, contextLens: RAGGED } },
+  { fields: { heads: 128, contextLens: RAGGED, kvScale: 0.5 } },
+  { fields: { heads: 128, contextLens: RAGGED }, only: CLUSTERS },
+  { fields: { heads: 20, contextLens: [1500], pageSize: 1 } },
+  { fields: { heads: 64, contextLens: RAGGED, kvType: "bf16", sinks: true } },
 ];
 
 const [found] = await cuda.list();
@@ -35,12 +37,12 @@ if (!found) {
 const device = await cuda.open(found.index);
 const random = randomSource(1);
 let wrong = 0;
-for (const fields of PROBLEMS) {
+for (const { fields, only } of CASES) {
   const problem = parseProblem({ ioType: "bf16", ...fields, batch: fields.contextLens.length });
   const inputs = mlaDecode.inputs(problem, 0);
   const expected = reference(problem, inputs);
   const session = await device.load(inputs);
-  for (const config of drawConfigs(problem, device.info, PER_PATH, random)) {
+  for (const config of drawConfigs(problem, device.info, PER_PATH, random, only)) {
     const program = await session.build(cudaMlaDecode.program(problem, config, device.info));
     const check = expected.check(await program.run(), config);
     program.destroy();
