@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { configKey } from "../kernels/space.ts";
 import { lockFolder } from "../results/files.ts";
 import {
@@ -20,7 +20,7 @@ import {
 } from "../results/mod.ts";
 import { FailureError, firstLine } from "./errors.ts";
 import { median } from "./measure/statistics.ts";
-import { acrossProcesses, type Between, betweenProcesses, type ProcessValue } from "./measure/replicates.ts";
+import { acrossProcesses, type Between, betweenProcesses, moderated, type ProcessValue } from "./measure/replicates.ts";
 import type { VerifiedEntry } from "./verify.ts";
 
 /** Replicates of an entry at the most, as the results format has it: the first stays, and then the oldest goes. */
@@ -43,6 +43,8 @@ export interface Recorded {
   /** How far processes differ over all entries of the file, where any says so. */
   readonly speedup?: Between;
   readonly us?: Between;
+  /** Other files of the device that have replicates: the intervals go by them, too. */
+  readonly others: number;
   /** Tuned entries whose interval has 1 inside: another process may find the baseline as fast. They stay as they are. */
   readonly doubtful: readonly Size[];
   /** Entries that changed, as it seems, with their own deviation between processes: they widen all intervals. */
@@ -58,8 +60,14 @@ export function isReplicate({ finding, stale, measured }: VerifiedEntry): boolea
  * The results with the measurements of `entries` as further replicates. Values become geometric means over the replicates
  * of an entry, and intervals those of {@linkcode acrossProcesses}, with a deviation that all entries say together: entries
  * that have replicates from earlier change with it. Configs, and entries that one process measured, stay.
+ *
+ * @param others Other files of the same device and backend.
  */
-export function withReplicates(results: Results, entries: readonly VerifiedEntry[]): Recorded {
+export function withReplicates(
+  results: Results,
+  entries: readonly VerifiedEntry[],
+  others: readonly Results[] = [],
+): Recorded {
   const evidence = Object.fromEntries(
     Object.entries(results.evidence).map(([smCount, contexts]) => [smCount, { ...contexts }]),
   );
@@ -74,29 +82,28 @@ export function withReplicates(results: Results, entries: readonly VerifiedEntry
     evidence[smCount][contextLen] = { ...old, replicates };
   }
 
-  const repeated = sizesOf(evidence).filter(({ smCount, contextLen }) => evidence[smCount][contextLen].replicates);
-  const at = ({ smCount, contextLen }: Size) => ({
-    config: results.configs[smCount][contextLen],
-    old: evidence[smCount][contextLen],
-  });
-  // The baseline against itself is 1 by definition: that no process differs there says nothing.
-  const tuned = repeated.filter((size) => !isBaseline(at(size)));
-  const speedup = betweenProcesses(tuned.map((size) => speedups(at(size).old)));
-  const us = betweenProcesses(repeated.map((size) => times(at(size).old)));
+  const repeated = repeatedIn({ ...results, evidence });
+  const [speedup, us] = deviationsOf(repeated);
+  const theirs = others.map((other) => deviationsOf(repeatedIn(other))).filter(([, us]) => us);
+  const processes = Math.max(...repeated.map(({ old }) => old.replicates!.length));
+  const among = (own: Between | undefined, others: (Between | undefined)[]) =>
+    own && moderated(own, processes, others.filter((one) => one !== undefined));
+  const [wideSpeedup, wideUs] = [speedup, us].map((own, i) => among(own, theirs.map((one) => one[i])));
   const doubtful: Size[] = [];
-  for (const size of repeated) {
-    const one = at(size);
-    const changed = combined(one.old, us!, isBaseline(one) ? undefined : speedup);
-    evidence[size.smCount][size.contextLen] = changed;
-    if (changed.chosen === "tuned" && changed.speedupInterval[0] <= 1) doubtful.push(size);
+  for (const one of repeated) {
+    const { smCount, contextLen } = one;
+    const changed = combined(one.old, wideUs!, isBaseline(one) ? undefined : wideSpeedup);
+    evidence[smCount][contextLen] = changed;
+    if (changed.chosen === "tuned" && changed.speedupInterval[0] <= 1) doubtful.push({ smCount, contextLen });
   }
   return {
     results: { ...results, evidence },
     sizes: recorded.map(({ smCount, contextLen }) => ({ smCount, contextLen })),
     ...(speedup && { speedup }),
     ...(us && { us }),
+    others: theirs.length,
     doubtful,
-    apart: apartOf(tuned.map((size) => ({ ...size, ...betweenProcesses([speedups(at(size).old)])! }))),
+    apart: apartOf(tunedOf(repeated)),
   };
 }
 
@@ -108,9 +115,9 @@ export function withReplicates(results: Results, entries: readonly VerifiedEntry
  * @throws {FailureError} Where the file changed since it was read, or cannot be written; it stays as it is.
  */
 export async function recordInto(path: string, results: Results, entries: readonly VerifiedEntry[]): Promise<Recorded> {
-  const recorded = withReplicates(results, entries);
-  if (recorded.sizes.length === 0) return recorded;
   try {
+    const recorded = withReplicates(results, entries, await othersOf(path, results));
+    if (recorded.sizes.length === 0) return recorded;
     using lock = await lockFolder(dirname(path));
     const there = parseResults(await Deno.readTextFile(path));
     if (stringifyResults(there) !== stringifyResults(results)) {
@@ -119,17 +126,58 @@ export async function recordInto(path: string, results: Results, entries: readon
     await lock.replace(path, stringifyResults(parseResults(recorded.results)));
     const below = resultsPath(results);
     if (path.endsWith(`/${below}`)) await refreshIndexes(path.slice(0, -below.length - 1), below);
+    return recorded;
   } catch (error) {
     throw new FailureError(`Cannot record into "${path}": ${firstLine(error)}`);
   }
-  return recorded;
 }
 
-function apartOf(sizes: readonly (Size & Between)[]): Recorded["apart"] {
-  if (sizes.length < APART_FROM) return [];
+/** The other results beside a file that are about its device. */
+async function othersOf(path: string, { kernel, backend, device }: Results): Promise<Results[]> {
+  const others: Results[] = [];
+  for (const { name, isFile } of await Array.fromAsync(Deno.readDir(dirname(path)))) {
+    if (!isFile || !name.endsWith(".json") || name === basename(path)) continue;
+    try {
+      const one = parseResults(await Deno.readTextFile(join(dirname(path), name)));
+      if (one.kernel === kernel && one.backend === backend && one.device.name === device.name) others.push(one);
+    } catch {
+      // An index, or of no use to anybody: it is not what was asked to be recorded into.
+    }
+  }
+  return others;
+}
+
+/** An entry that has replicates. */
+interface Repeated extends Size {
+  readonly config: Config;
+  readonly old: Evidence;
+}
+
+function repeatedIn({ configs, evidence }: Results): Repeated[] {
+  return sizesOf(evidence).flatMap(({ smCount, contextLen }) => {
+    const old = evidence[smCount][contextLen];
+    return old.replicates ? [{ smCount, contextLen, config: configs[smCount][contextLen], old }] : [];
+  });
+}
+
+/** The baseline against itself is 1 by definition: that no process differs there says nothing. */
+const tunedOf = (repeated: readonly Repeated[]) => repeated.filter((one) => !isBaseline(one));
+
+/** How far processes differ in the speed-ups of tuned entries, and in the times. */
+function deviationsOf(repeated: readonly Repeated[]): [speedup: Between | undefined, us: Between | undefined] {
+  return [
+    betweenProcesses(tunedOf(repeated).map(({ old }) => speedups(old))),
+    betweenProcesses(repeated.map(({ old }) => times(old))),
+  ];
+}
+
+function apartOf(tuned: readonly Repeated[]): Recorded["apart"] {
+  if (tuned.length < APART_FROM) return [];
+  const sizes = tuned.map(({ smCount, contextLen, old }) => {
+    return { smCount, contextLen, deviation: betweenProcesses([speedups(old)])!.deviation };
+  });
   const usual = median(sizes.map(({ deviation }) => deviation));
-  return sizes.filter(({ deviation }) => deviation > Math.max(APART_SHARE, APART_TIMES * usual))
-    .map(({ smCount, contextLen, deviation }) => ({ smCount, contextLen, deviation }));
+  return sizes.filter(({ deviation }) => deviation > Math.max(APART_SHARE, APART_TIMES * usual));
 }
 
 function isBaseline({ config, old }: { config: Config; old: Evidence }): boolean {

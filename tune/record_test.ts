@@ -125,6 +125,25 @@ Deno.test("withReplicates() names an entry whose processes differ by far more th
   );
 });
 
+Deno.test("withReplicates() widens and narrows a file's intervals by the device's other files, and says how many", () => {
+  const exact = sampleEvidence({ interval: [20, 20], speedupInterval: [1.5, 1.5] });
+  const results = sampleResults([[132, 1024], [132, 2048]], SAMPLE_CONFIG, exact);
+  const recorded = (factor: number, others: Results[] = []) =>
+    withReplicates(results, CONTEXTS.map((contextLen) => entry(contextLen, factor)), others);
+  const width = ({ results }: { results: Results }) => {
+    const [low, high] = at(results, 1024).speedupInterval;
+    return high / low;
+  };
+  const [calm, wild] = [recorded(1).results, recorded(1.05).results];
+  const moved = recorded(1.001, [results, wild, wild]); // One process measured `results`: it has no say.
+  strictEqual(moved.others, 2);
+  ok(width(moved) > 2 * width(recorded(1.001)) - 1);
+  ok(width(recorded(1.05, [calm, calm, calm])) < width(recorded(1.05, [wild])));
+  strictEqual(moved.speedup!.degrees, 2, "what is said of the file is its own");
+  match(recordText(moved, 2), /in the time, and intervals go by 2 other files of the device, too$/);
+  strictEqual(recorded(1.001).others, 0);
+});
+
 Deno.test("withReplicates() keeps a baseline's speed-up at 1, and asks it nothing about speed-ups", () => {
   const { baselineConfig } = sampleEvidence();
   const evidence = sampleEvidence({ chosen: "baseline", speedup: 1, speedupInterval: [1, 1] });
@@ -161,6 +180,13 @@ Deno.test(
       INDEX_NAME,
     ]);
     const text = Deno.readTextFileSync(path);
+    const beside = { ...results, problem: { ...results.problem, heads: 128 } };
+    for (const [name, device] of [["a", results.device], ["b", { ...results.device, name: "another" }]] as const) {
+      Deno.writeTextFileSync(`${dirname(path)}/${name}.json`, stringifyResults({ ...beside, device }));
+    }
+    Deno.writeTextFileSync(`${dirname(path)}/c.json`, "{}");
+    strictEqual((await recordInto(path, results, [entry(1024, 1.01)])).others, 1);
+    Deno.writeTextFileSync(path, text);
     await rejects(
       recordInto(path, RESULTS, [entry(1024, 1.01)]),
       /^FailureError: Cannot record into ".*": it changed while it was measured, expected the file that was verified/,

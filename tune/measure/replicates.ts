@@ -17,6 +17,10 @@
  * The 1 in 1 + 1/n is the process to come: the interval is that in which its value lies, since what users get, and what
  * `tune verify` compares, is one more process and not the mean of all.
  *
+ * Part of b is common to all entries that a process measures: another card of the model, another temperature. Two
+ * processes that happen to agree in it then make all of a file's intervals too narrow, however many entries it has. So
+ * where there are other files of the device, τ and ν are {@linkcode moderated} by theirs.
+ *
  * @module
  */
 import { studentQuantile } from "./trimmed.ts";
@@ -59,6 +63,25 @@ export function betweenProcesses(entries: readonly (readonly ProcessValue[])[]):
   const all = repeated.flat();
   const within = all.reduce((sum, one) => sum + variance(one), 0) / all.length;
   return { deviation: Math.sqrt(Math.max(0, squares / degrees - within)), degrees };
+}
+
+/** Processes that the deviation of a device's other files counts for, at the most. */
+const OTHERS_COUNT = 2;
+
+/**
+ * A file's own deviation, and the usual one of the device's other files: a mean of variances in which the own one counts
+ * for its processes but the first, and theirs for two, and as many degrees of freedom (after Smyth's moderated variances,
+ * Statistical Applications in Genetics and Molecular Biology 3, 2004).
+ *
+ * @param processes That measured the file's entries.
+ * @returns `own` where there are no others.
+ */
+export function moderated(own: Between, processes: number, others: readonly Between[]): Between {
+  if (others.length === 0) return own;
+  const usual = others.reduce((sum, { deviation }) => sum + deviation ** 2, 0) / others.length;
+  const [mine, theirs] = [processes - 1, Math.min(OTHERS_COUNT, others.length)];
+  const degrees = mine + theirs;
+  return { deviation: Math.sqrt((mine * own.deviation ** 2 + theirs * usual) / degrees), degrees };
 }
 
 /** The geometric mean of an entry's processes, and the 95 % interval in which another process's value lies. */

@@ -31,7 +31,10 @@ export function verifyText(entries: readonly VerifiedEntry[]): string {
 }
 
 /** What was recorded of so many entries, which of them are no longer beyond doubt, and which seem to have changed. */
-export function recordText({ results, sizes, speedup, us, doubtful, apart }: Recorded, entries: number): string {
+export function recordText(
+  { results, sizes, speedup, us, others, doubtful, apart }: Recorded,
+  entries: number,
+): string {
   const by = ({ deviation }: Pick<Between, "deviation">) => `${(100 * deviation).toFixed(2)} %`;
   const differ = [speedup && `by ${by(speedup)} in the speed-up`, us && `by ${by(us)} in the time`].filter(Boolean);
   const lines = doubtful.map(({ smCount, contextLen }) => {
@@ -50,7 +53,7 @@ export function recordText({ results, sizes, speedup, us, doubtful, apart }: Rec
   lines.push(
     `Recorded ${sizes.length} of ${entries} entries${
       differ.length === 0 ? "" : `: processes differ ${differ.join(" and ")}`
-    }`,
+    }${differ.length === 0 || others === 0 ? "" : `, and intervals go by ${others} other files of the device, too`}`,
   );
   return lines.join("\n");
 }
