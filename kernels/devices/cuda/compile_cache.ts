@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { sha256 } from "../../sha256.ts";
 import type { Compiled, CompileUnit } from "./nvrtc.ts";
 
@@ -38,11 +39,11 @@ export function cacheFolder(
   }
 }
 
-/** The name of a unit's entry: 64 hex digits. */
-export function cacheKey(compiler: string, unit: CompileUnit): Promise<string> {
+/** The name of a unit's entry: 64 hex digits. At once, so that whoever asks for an equal unit next finds this one underway. */
+export function cacheKey(compiler: string, unit: CompileUnit): string {
   const headers = Object.entries(unit.headers).sort(([a], [b]) => a < b ? -1 : 1);
   const parts = JSON.stringify([FORMAT, compiler, unit.options, unit.source, headers]);
-  return sha256(parts);
+  return createHash("sha256").update(parts).digest("hex");
 }
 
 /** A folder of compiled units. */

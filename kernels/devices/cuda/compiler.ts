@@ -58,7 +58,7 @@ export class Compiler {
     });
     const { label, source, headers } = launch;
     const unit: CompileUnit = { label, source, headers, options: [...this.#options, ...defines.sort()] };
-    const key = await cacheKey(`NVRTC ${this.nvrtc.version}`, unit);
+    const key = cacheKey(`NVRTC ${this.nvrtc.version}`, unit);
     let compiled = this.#recent.get(key);
     if (!compiled) {
       compiled = this.#compile(key, unit);

@@ -351,6 +351,7 @@ Deno.test({
     const [first, ...rest] = broken.launches;
     device.session.prepare({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] });
     await assert.rejects(device.session.build({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] }));
+    assert.equal(device.compiled(), 2); // A third would still be underway as the compiler is unloaded.
     await Deno.remove(folder, { recursive: true });
   },
 });
