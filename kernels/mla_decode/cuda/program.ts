@@ -5,6 +5,7 @@
  */
 import type { BufferSpec, CudaArg, CudaLaunch, CudaProgram, DeviceInfo } from "../../devices/device.ts";
 import type { Implementation } from "../../kernel.ts";
+import { cCode } from "../../source_code.ts";
 import type { Config } from "../../space.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem, totalTokens } from "../problem.ts";
 import common from "./common.cuh" with { type: "text" };
@@ -70,7 +71,7 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
     manyHeadsPtx,
     merge,
     portable,
-  ],
+  ].map(cCode),
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {

@@ -5,6 +5,7 @@
  */
 import type { BufferSpec, DeviceInfo, TritonArg, TritonProgram } from "../../devices/device.ts";
 import type { Implementation, Kernel, SpaceOptions } from "../../kernel.ts";
+import { pythonCode } from "../../source_code.ts";
 import type { Config, Constraint, Space } from "../../space.ts";
 import { kvSplitsCap, SERVED_BASE_CAP, servedKvSplits, splitCandidates, splitLength } from "../kv_splits.ts";
 import { ELEMENT_BYTES, maxContextLen, type MlaDecodeProblem } from "../problem.ts";
@@ -47,7 +48,7 @@ function implementation(server: Server): Implementation<MlaDecodeProblem> {
     baseline: (problem, device) => baseline(server, problem, device),
     workspaceBytes,
     program: (problem, config, device) => program(server, problem, config, device),
-    sources: [installed],
+    sources: [pythonCode(installed)],
   };
 }
 

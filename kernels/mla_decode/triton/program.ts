@@ -5,6 +5,7 @@
  */
 import type { BufferSpec, DeviceInfo, TritonArg, TritonLaunch, TritonProgram } from "../../devices/device.ts";
 import type { Implementation } from "../../kernel.ts";
+import { pythonCode } from "../../source_code.ts";
 import type { Config } from "../../space.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
 import { estimateTritonUs } from "./cost_model.ts";
@@ -24,7 +25,7 @@ export const tritonMlaDecode: Implementation<MlaDecodeProblem> = {
   workspaceBytes,
   program,
   estimateUs: estimateTritonUs,
-  sources: [decode, served],
+  sources: [decode, served].map(pythonCode),
 };
 
 type Args = Readonly<Record<string, TritonArg>>;

@@ -5,6 +5,7 @@
  */
 import type { BufferSpec, DeviceInfo, WebGpuPass, WebGpuProgram } from "../../devices/device.ts";
 import type { Implementation } from "../../kernel.ts";
+import { cCode } from "../../source_code.ts";
 import type { Config } from "../../space.ts";
 import { expandWgsl, type TemplateValues } from "../../wgsl_template.ts";
 import { ELEMENT_BYTES, type MlaDecodeProblem } from "../problem.ts";
@@ -23,7 +24,7 @@ export const webgpuMlaDecode: Implementation<MlaDecodeProblem> = {
   workspaceBytes: (problem, config, device) => workspaceBytes(problem, scheduleOf(problem, config, device.smCount)),
   program,
   estimateUs: estimateWebGpuUs,
-  sources: [decode, stage1, stage2],
+  sources: [decode, stage1, stage2].map(cCode),
 };
 
 /** E4M3 is decoded to its value / 256 (stage1.wgsl); scales make up for it. */
