@@ -58,20 +58,22 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   workspaceBytes,
   program,
   estimateUs: estimateCudaUs,
-  sources: [
-    common,
-    fewHeads,
-    fewHeadsParts,
-    fewHeadsFp8,
-    fewHeadsFp8Parts,
-    manyHeads,
-    manyHeadsParts,
-    manyHeadsFp8,
-    manyHeadsFp8Parts,
-    manyHeadsPtx,
-    merge,
-    portable,
-  ].map(cCode),
+  get sources() { // It takes 10 ms, and few ask.
+    return [
+      common,
+      fewHeads,
+      fewHeadsParts,
+      fewHeadsFp8,
+      fewHeadsFp8Parts,
+      manyHeads,
+      manyHeadsParts,
+      manyHeadsFp8,
+      manyHeadsFp8Parts,
+      manyHeadsPtx,
+      merge,
+      portable,
+    ].map(cCode);
+  },
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {
