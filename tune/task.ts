@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { brokenConstraint, type Config, configKey, type Space } from "../kernels/space.ts";
+import { brokenConstraint, type Config, configKey, type Constraint, type Space } from "../kernels/space.ts";
 import { Budget, Settled } from "./budget.ts";
 import { type CandidateContext, failedRow, measureCandidate, retried, SAMPLE_US, tryBaseline } from "./candidate.ts";
 import type { CandidateRow, Journal, TaskIdentity } from "./journal.ts";
@@ -13,6 +13,7 @@ import { race, type Verdict } from "./measure/race.ts";
 import { Effort } from "./effort.ts";
 import type { Hints, StrategyFactory } from "./search/strategy.ts";
 import type { TaughtTask } from "./transfer.ts";
+import type { Workbench } from "./workbench.ts";
 
 /** What a task works with. */
 export interface TaskContext extends CandidateContext {
@@ -99,23 +100,20 @@ async function search(
   const strategy = context.strategy(space, context.seed, hintsOf(context, effort));
   for (const { config, cost } of rows.values()) strategy.tell({ config, cost });
   const settled = new Settled();
-  const queue: { readonly config: Config; readonly fresh: boolean; readonly compiles: number }[] = [];
+  const queue: Asked[] = [];
   while (!signal.aborted) {
-    const asked: Config[] = [];
     while (queue.length <= ahead) {
       const config = strategy.ask();
       if (!config) break;
-      asked.push(config);
-      queue.push({ config, fresh: effort.of(config) > 1, compiles: effort.compile(config) });
+      const broken = brokenConstraint(space, config);
+      queue.push({ config, broken, fresh: effort.of(config) > 1, compiles: effort.compile(config) });
     }
-    const next = queue.shift();
-    if (!next) return true;
+    if (queue.length === 0) return true;
+    const timeUp = performance.now() > context.searchUntil;
     // Where the baseline alone took the time, what a neighbour found best is still worth a try.
-    const timeUp = performance.now() > context.searchUntil && rows.size > 0;
-    if (timeUp || budget.spent || settled.after(strategy.gain)) return false;
-    if (ahead > 0) await workbench.prepare(asked.filter((one) => !brokenConstraint(space, one)));
-    const { config, fresh, compiles } = next;
-    const broken = brokenConstraint(space, config);
+    if ((timeUp && rows.size > 0) || budget.spent || settled.after(strategy.gain)) return false;
+    const at = timeUp || ahead === 0 ? 0 : await readyOf(queue, workbench);
+    const [{ config, broken, fresh, compiles }] = queue.splice(at, 1);
     const row = broken
       ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
       : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
@@ -129,6 +127,23 @@ async function search(
     context.onProgress({ stage: "search", done: rows.size, left, best: bestOf(rows), last: row });
   }
   return false;
+}
+
+/** A config that the strategy wants measured. */
+interface Asked {
+  readonly config: Config;
+  /** The constraint that it breaks, where it does. */
+  readonly broken: Constraint | undefined;
+  readonly fresh: boolean;
+  readonly compiles: number;
+}
+
+/** Has all compiled, and gives the place of the first that needs not wait for it: the device measures while others compile. */
+async function readyOf(queue: readonly Asked[], workbench: Workbench): Promise<number> {
+  const possible = queue.filter(({ broken }) => !broken);
+  const ready = await workbench.prepare(possible.map(({ config }) => config));
+  const next = queue.findIndex((one) => one.broken || ready[possible.indexOf(one)]);
+  return Math.max(0, next);
 }
 
 function effortOf({ space, implementation, problem, device }: TaskContext): Effort {

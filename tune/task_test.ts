@@ -27,13 +27,26 @@ const IMPLEMENTATION: Implementation<unknown> = {
   sources: [],
 };
 
-/** A workbench over the made-up landscape, and what it was asked for. */
-function workbench() {
-  const prepared: string[] = [];
+/**
+ * A workbench over the made-up landscape, and what it was asked for.
+ *
+ * @param asks How often a config's compile is asked about until it has ended.
+ */
+function workbench(asks: (config: Config) => number = () => 1) {
+  const prepared: { readonly key: string; readonly ready: boolean }[][] = [];
+  const asked = new Map<string, number>();
   const tried: string[] = [];
   const us = (config: Config) => 100 * syntheticCost(config)!;
   const fake = {
-    prepare: (configs: readonly Config[]) => Promise.resolve(void prepared.push(...configs.map(configKey))),
+    prepare(configs: readonly Config[]) {
+      const states = configs.map((config) => {
+        const key = configKey(config);
+        asked.set(key, (asked.get(key) ?? 0) + 1);
+        return { key, ready: asked.get(key)! >= asks(config) };
+      });
+      prepared.push(states);
+      return Promise.resolve(states.map(({ ready }) => ready));
+    },
     try(config: Config) {
       tried.push(configKey(config));
       if (syntheticCost(config) === undefined) return Promise.reject(new WorkerFailure("compile", "no", false));
@@ -74,9 +87,23 @@ Deno.test("runTask() has each candidate prepared before it is tried, and only so
   const { candidates } = await run(fake, { ahead: 3, budget: new Budget({ evaluations: 30 }) });
   strictEqual(candidates.size, 30);
   const measured = tried.slice(1, 31); // The baseline comes first.
-  deepStrictEqual(prepared.slice(0, 30), measured);
-  strictEqual(new Set(prepared).size, prepared.length);
-  strictEqual(prepared.length, 30 + 3);
+  deepStrictEqual(prepared.map(([{ key }]) => key), measured);
+  deepStrictEqual([...new Set(prepared.map(({ length }) => length))], [1 + 3]);
+});
+
+Deno.test("runTask() tries what has been compiled while others compile, and waits where nothing has", async () => {
+  const slow = ({ threads }: Config) => threads === 64 ? 12 : threads === 128 ? Infinity : 2;
+  const { fake, prepared, tried } = workbench(slow);
+  const { candidates } = await run(fake, { ahead: 3, budget: new Budget({ evaluations: 60 }) });
+  strictEqual(candidates.size, 60);
+  let [waited, passed] = [0, 0];
+  for (const [i, queue] of prepared.entries()) {
+    const first = queue.findIndex(({ ready }) => ready);
+    strictEqual(tried[i + 1], queue[Math.max(0, first)].key);
+    if (first < 0) waited++;
+    else if (first > 0) passed++;
+  }
+  ok(waited > 3 && passed > 10, `${waited} waited for, ${passed} times another first`);
 });
 
 Deno.test("runTask() prepares nothing for a worker that compiles one at a time, and keeps to its compiles", async () => {

@@ -98,14 +98,19 @@ export class Workbench {
     return await this.#counted(() => this.#try(config));
   }
 
-  /** Starts to compile configs that will be tried soon. A failure is told when they are. */
-  async prepare(configs: readonly Config[]): Promise<void> {
-    if (configs.length === 0) return;
+  /**
+   * Starts to compile configs that will be tried soon. A failure is told when they are.
+   *
+   * @returns Whether a config could be tried without waiting for a compile, for each in the order given.
+   */
+  async prepare(configs: readonly Config[]): Promise<readonly boolean[]> {
+    if (configs.length === 0) return [];
     try {
       const { worker } = await this.slot.worker(this.request);
-      await worker.request({ op: "prepare", configs });
+      return (await worker.request({ op: "prepare", configs })).ready;
     } catch (error) {
       if (!(error instanceof WorkerFailure)) throw error;
+      return configs.map(() => false);
     }
   }
 

@@ -116,8 +116,11 @@ export interface BuiltProgram {
 export interface DeviceSession {
   /** Rejects with a {@linkcode BuildError} where the program does not compile or breaks a limit. */
   build(program: Program): Promise<BuiltProgram>;
-  /** Starts to compile a program that will be built soon, where the device compiles several at once. */
-  prepare?(program: Program): void;
+  /**
+   * Starts to compile a program that will be built soon, where the device compiles several at once. Resolves, never
+   * rejects, once the build has no compile to wait for.
+   */
+  prepare?(program: Program): Promise<void>;
   /** µs a run, `samples` for each program, interleaved: program 0, 1, …, 0, 1, … */
   time(programs: readonly BuiltProgram[], options: TimeOptions): Promise<number[][]>;
   destroy(): void;

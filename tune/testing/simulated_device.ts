@@ -159,8 +159,9 @@ export class SimulatedDevice {
         this.#problem = JSON.stringify(request.problem);
         return { device: { ...this.#info(), smCount: this.#smCount }, clock: "device" };
       case "drop":
-      case "prepare":
         return {};
+      case "prepare":
+        return { ready: request.configs.map(() => true) };
       case "try":
         return this.#try(configKey(request.config));
       case "time": {

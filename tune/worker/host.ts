@@ -73,7 +73,7 @@ const REPLIES = {
       warnings: z.array(z.string()),
     }).optional(),
   }),
-  prepare: z.object({}),
+  prepare: z.object({ ready: z.array(z.boolean()) }),
   drop: z.object({}),
 } satisfies { [Op in keyof Replies]: z.ZodType<Replies[Op]> };
 

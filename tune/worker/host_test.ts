@@ -71,6 +71,23 @@ Deno.test("WorkerHost.request() keeps a worker that refuses a config, with the w
     strictEqual((await worker.request({ op: "list" })).devices.length, 1);
   }));
 
+Deno.test("a worker says of what it prepares whether that has been compiled, and of what has no program only when it is tried", async () => {
+  const path = new URL("../testing/preparing_worker.ts", import.meta.url).pathname;
+  const worker = new WorkerHost({ command: "deno", args: ["run", "--no-prompt", "--allow-env", path] });
+  try {
+    await worker.request(OPEN);
+    const ready = async (...values: number[]) =>
+      (await worker.request({ op: "prepare", configs: values.map((a) => ({ a })) })).ready;
+    deepStrictEqual(await ready(1, 2, 3), [false, true, true]);
+    deepStrictEqual(await ready(1), [false]);
+    await rejects(worker.request({ op: "try", config: { a: 3 } }), failsWith("compile", /a is 3/));
+    await worker.request({ op: "try", config: { a: 1 } });
+    deepStrictEqual(await ready(3, 1, 4), [true, true, true]);
+  } finally {
+    await worker.close();
+  }
+});
+
 Deno.test("WorkerHost.request() ends a worker that writes what is no message", async () => {
   const worker = new WorkerHost({
     command: "deno",

@@ -57,7 +57,10 @@ export interface TryRequest {
   readonly config: Config;
 }
 
-/** Starts to compile configs, so that trying them later takes less time. What goes wrong is said when they are tried. */
+/**
+ * Starts to compile configs, so that trying them later takes less time, and asks which could be tried without waiting for
+ * a compile. What goes wrong is said when they are tried.
+ */
 export interface PrepareRequest {
   readonly op: "prepare";
   readonly configs: readonly Config[];
@@ -107,12 +110,18 @@ export interface TimeReply {
   readonly readings?: DeviceReadings;
 }
 
+/** Answer to {@linkcode PrepareRequest}. */
+export interface PrepareReply {
+  /** Whether a config has been compiled, for each in the order asked. */
+  readonly ready: readonly boolean[];
+}
+
 /** The answer to each kind of request. */
 export interface Replies {
   list: ListReply;
   open: OpenReply;
   try: TryReply;
-  prepare: Record<string, never>;
+  prepare: PrepareReply;
   time: TimeReply;
   drop: Record<string, never>;
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers/promises";
 import {
   BuildError,
   type BuiltProgram,
@@ -50,6 +51,8 @@ interface Loaded {
   readonly reference: Reference;
   readonly session: DeviceSession;
   readonly programs: Map<string, BuiltProgram>;
+  /** Whether what was prepared has been compiled. */
+  readonly prepared: Map<string, boolean>;
 }
 
 /** Splits a byte stream into lines of text. */
@@ -104,7 +107,7 @@ export async function serve(
     const reference = references.get(key) ?? kernel.reference(problem, inputs);
     if (references.size >= MOST_REFERENCES) references.clear();
     references.set(key, reference);
-    loaded = { request, implementation, problem, reference, session, programs: new Map() };
+    loaded = { request, implementation, problem, reference, session, programs: new Map(), prepared: new Map() };
     return {
       device: info,
       clock,
@@ -118,6 +121,19 @@ export async function serve(
   };
 
   const info = () => device!.open.info;
+
+  const prepare = (config: Config): void => {
+    const { implementation, problem, session, prepared } = current();
+    const key = configKey(config);
+    if (prepared.has(key)) return;
+    prepared.set(key, !session.prepare);
+    const ready = () => void prepared.set(key, true);
+    try {
+      session.prepare?.(implementation.program(problem, config, info())).then(ready);
+    } catch { // There is no program: trying it says why, and waits for nothing.
+      ready();
+    }
+  };
 
   const tryConfig = async ({ config }: TryRequest, phase: (phase: Phase) => Promise<void>): Promise<Replies["try"]> => {
     const { implementation, problem, reference, session, programs } = current();
@@ -157,9 +173,12 @@ export async function serve(
       case "try":
         return await tryConfig(request, phase);
       case "prepare": {
-        const { implementation, problem, session } = current();
-        for (const config of request.configs) session.prepare?.(implementation.program(problem, config, info()));
-        return {};
+        const { prepared } = current();
+        for (const config of request.configs) prepare(config);
+        await setImmediate(); // What needs no compile says so within a turn of the event loop.
+        return {
+          ready: request.configs.map((config) => prepared.get(configKey(config))!),
+        } satisfies Replies["prepare"];
       }
       case "time":
         await phase("time");

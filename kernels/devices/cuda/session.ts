@@ -107,10 +107,10 @@ export class CudaSession implements DeviceSession {
     return await BuiltCuda.build(program, this.#bench);
   }
 
-  prepare(program: Program): void {
+  async prepare(program: Program): Promise<void> {
     if (program.backend !== "cuda") return;
     // An error is kept for the build, which compiles the same unit again.
-    for (const launch of program.launches) this.#bench.compiler.compile(launch).catch(() => {});
+    await Promise.allSettled(program.launches.map((launch) => this.#bench.compiler.compile(launch)));
   }
 
   async time(programs: readonly BuiltProgram[], options: TimeOptions): Promise<number[][]> {

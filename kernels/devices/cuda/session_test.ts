@@ -344,13 +344,15 @@ Deno.test({
   fn: async () => {
     const folder = await Deno.makeTempDir();
     using device = await open(folder);
-    device.session.prepare(program(3));
+    const prepared = device.session.prepare(program(3));
     await device.session.build(program(3));
+    await prepared;
     assert.equal(device.compiled(), 1); // Both launches are one unit.
     const broken = program(3);
     const [first, ...rest] = broken.launches;
-    device.session.prepare({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] });
+    const failing = device.session.prepare({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] });
     await assert.rejects(device.session.build({ ...broken, launches: [{ ...first, source: "#error" }, ...rest] }));
+    await failing; // It leaves the error to the build.
     assert.equal(device.compiled(), 2); // A third would still be underway as the compiler is unloaded.
     await Deno.remove(folder, { recursive: true });
   },

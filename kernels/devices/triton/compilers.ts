@@ -64,14 +64,17 @@ export class Compilers {
     this.#lanes = Array.from({ length: count }, () => new Lane(start));
   }
 
-  /** Starts to compile a program, once. */
-  prepare(program: TritonProgram): void {
+  /** Starts to compile a program, once. Resolves once that has ended, or is left to the build. */
+  prepare(program: TritonProgram): Promise<void> {
     const key = keyOf(program);
-    if (this.#jobs.has(key)) return;
+    const known = this.#jobs.get(key);
+    if (known) return known.done;
     const request = { op: "warm", device: this.device, program: asJson(program) };
     const job: Job = { request, sent: false, cancelled: false };
     const lane = this.#lanes.reduce((least, one) => one.queued < least.queued ? one : least);
-    this.#jobs.set(key, { job, done: lane.take(job) });
+    const done = lane.take(job);
+    this.#jobs.set(key, { job, done });
+    return done;
   }
 
   /**

@@ -44,14 +44,16 @@ export class TritonSession implements DeviceSession {
   #dropped: number[] = [];
 
   /** Starts to compile a program; absent where nothing compiles beside the session. */
-  readonly prepare?: (program: Program) => void;
+  readonly prepare?: (program: Program) => Promise<void>;
 
   private constructor(
     readonly python: Python,
     readonly warn: (message: string) => void,
     readonly compilers: Compilers | undefined,
   ) {
-    if (compilers) this.prepare = (program) => program.backend === "triton" && compilers.prepare(program);
+    if (compilers) {
+      this.prepare = (program) => program.backend === "triton" ? compilers.prepare(program) : Promise.resolve();
+    }
   }
 
   /** Sends inputs to the device, in place of those before. `compilers` compile what is prepared. */
