@@ -11,9 +11,8 @@ import { taskKey } from "./journal.ts";
 import { finalistsOf } from "./measure/finalists.ts";
 import { race, type Verdict } from "./measure/race.ts";
 import { Effort } from "./effort.ts";
-import type { Hints, StrategyFactory } from "./search/strategy.ts";
+import type { Hints, Strategy, StrategyFactory } from "./search/strategy.ts";
 import type { TaughtTask } from "./transfer.ts";
-import type { Workbench } from "./workbench.ts";
 
 /** What a task works with. */
 export interface TaskContext extends CandidateContext {
@@ -63,8 +62,10 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   const key = await taskKey(identity);
   const baseline = implementation.baseline(problem, device);
   const rows = journal.candidates(key);
+  const search = new Search(context, key, baseline, rows);
+  await search.prepare(baseline); // The first candidates compile while the baseline is measured.
   const tested = await tryBaseline(context, baseline);
-  const exhausted = await search(context, key, baseline, rows);
+  const exhausted = await search.run();
   context.signal.throwIfAborted();
 
   const finalists = finalistsOf([...rows.values()].filter((row) => configKey(row.config) !== configKey(baseline)));
@@ -88,47 +89,6 @@ export async function runTask(context: TaskContext): Promise<TaskReport> {
   return { verdict, candidates: rows, exhausted };
 }
 
-/** Asks the strategy until it has no more, the budget is spent or the sweep is stopped. True where it has no more. */
-async function search(
-  context: TaskContext,
-  key: string,
-  baseline: Config,
-  rows: Map<string, CandidateRow>,
-): Promise<boolean> {
-  const { journal, identity, space, signal, workbench, ahead = 0, budget = new Budget() } = context;
-  const effort = effortOf(context);
-  const strategy = context.strategy(space, context.seed, hintsOf(context, effort));
-  for (const { config, cost } of rows.values()) strategy.tell({ config, cost });
-  const settled = new Settled();
-  const queue: Asked[] = [];
-  while (!signal.aborted) {
-    while (queue.length <= ahead) {
-      const config = strategy.ask();
-      if (!config) break;
-      const broken = brokenConstraint(space, config);
-      queue.push({ config, broken, fresh: effort.of(config) > 1, compiles: effort.compile(config) });
-    }
-    if (queue.length === 0) return true;
-    const timeUp = performance.now() > context.searchUntil;
-    // Where the baseline alone took the time, what a neighbour found best is still worth a try.
-    if ((timeUp && rows.size > 0) || budget.spent || settled.after(strategy.gain)) return false;
-    const at = timeUp || ahead === 0 ? 0 : await readyOf(queue, workbench);
-    const [{ config, broken, fresh, compiles }] = queue.splice(at, 1);
-    const row = broken
-      ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
-      : await measureCandidate(context, config, baseline, bestOf(rows)?.speedup);
-    if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
-    budget.note(compiles);
-    effort.spent(row.spentMs, fresh);
-    journal.addCandidate(key, identity, row);
-    rows.set(configKey(config), row);
-    strategy.tell({ config, cost: row.cost });
-    const left = strategy.total === undefined ? undefined : Math.max(0, strategy.total - rows.size);
-    context.onProgress({ stage: "search", done: rows.size, left, best: bestOf(rows), last: row });
-  }
-  return false;
-}
-
 /** A config that the strategy wants measured. */
 interface Asked {
   readonly config: Config;
@@ -138,12 +98,79 @@ interface Asked {
   readonly compiles: number;
 }
 
-/** Has all compiled, and gives the place of the first that needs not wait for it: the device measures while others compile. */
-async function readyOf(queue: readonly Asked[], workbench: Workbench): Promise<number> {
-  const possible = queue.filter(({ broken }) => !broken);
-  const ready = await workbench.prepare(possible.map(({ config }) => config));
-  const next = queue.findIndex((one) => one.broken || ready[possible.indexOf(one)]);
-  return Math.max(0, next);
+/** The strategy's proposals, measured one by one while others compile. */
+class Search {
+  readonly #strategy: Strategy;
+  readonly #effort: Effort;
+  /** Proposed and not yet measured, the oldest first. */
+  readonly #queue: Asked[] = [];
+  readonly #ahead: number;
+
+  /** @param rows Of candidates that were measured before; new ones are added. */
+  constructor(
+    readonly context: TaskContext,
+    readonly key: string,
+    readonly baseline: Config,
+    readonly rows: Map<string, CandidateRow>,
+  ) {
+    this.#effort = effortOf(context);
+    this.#strategy = context.strategy(context.space, context.seed, hintsOf(context, this.#effort));
+    this.#ahead = context.ahead ?? 0;
+    for (const { config, cost } of rows.values()) this.#strategy.tell({ config, cost });
+  }
+
+  /** Asks the strategy until it has no more, the budget is spent or the sweep is stopped. True where it has no more. */
+  async run(): Promise<boolean> {
+    const { context, rows } = this;
+    const { journal, identity, signal, searchUntil, budget = new Budget() } = context;
+    const settled = new Settled();
+    while (!signal.aborted) {
+      this.#propose();
+      if (this.#queue.length === 0) return true;
+      const timeUp = performance.now() > searchUntil;
+      // Where the baseline alone took the time, what a neighbour found best is still worth a try.
+      if ((timeUp && rows.size > 0) || budget.spent || settled.after(this.#strategy.gain)) return false;
+      const at = timeUp ? 0 : await this.prepare();
+      const [{ config, broken, fresh, compiles }] = this.#queue.splice(at, 1);
+      const row = broken
+        ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
+        : await measureCandidate(context, config, this.baseline, bestOf(rows)?.speedup);
+      if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
+      budget.note(compiles);
+      this.#effort.spent(row.spentMs, fresh);
+      journal.addCandidate(this.key, identity, row);
+      rows.set(configKey(config), row);
+      this.#strategy.tell({ config, cost: row.cost });
+      const { total } = this.#strategy;
+      const left = total === undefined ? undefined : Math.max(0, total - rows.size);
+      context.onProgress({ stage: "search", done: rows.size, left, best: bestOf(rows), last: row });
+    }
+    return false;
+  }
+
+  /**
+   * Starts to compile what is proposed, behind `first`, where the worker can.
+   *
+   * @returns The place of the first proposal that needs not wait for that: the device measures it while others compile.
+   */
+  async prepare(...first: Config[]): Promise<number> {
+    if (this.#ahead === 0) return 0;
+    this.#propose();
+    const possible = this.#queue.filter(({ broken }) => !broken);
+    const ready = await this.context.workbench.prepare([...first, ...possible.map(({ config }) => config)]);
+    const next = this.#queue.findIndex((one) => one.broken || ready[first.length + possible.indexOf(one)]);
+    return Math.max(0, next);
+  }
+
+  #propose(): void {
+    while (this.#queue.length <= this.#ahead) {
+      const config = this.#strategy.ask();
+      if (!config) break;
+      const broken = brokenConstraint(this.context.space, config);
+      const fresh = this.#effort.of(config) > 1;
+      this.#queue.push({ config, broken, fresh, compiles: this.#effort.compile(config) });
+    }
+  }
 }
 
 function effortOf({ space, implementation, problem, device }: TaskContext): Effort {

@@ -82,13 +82,15 @@ async function run(fake: Workbench, changes: Partial<TaskContext>) {
   });
 }
 
-Deno.test("runTask() has each candidate prepared before it is tried, and only so many ahead", async () => {
+Deno.test("runTask() has each candidate prepared before it is tried, the first beside the baseline, and only so many ahead", async () => {
   const { fake, prepared, tried } = workbench();
   const { candidates } = await run(fake, { ahead: 3, budget: new Budget({ evaluations: 30 }) });
   strictEqual(candidates.size, 30);
   const measured = tried.slice(1, 31); // The baseline comes first.
-  deepStrictEqual(prepared.map(([{ key }]) => key), measured);
-  deepStrictEqual([...new Set(prepared.map(({ length }) => length))], [1 + 3]);
+  const [first, ...later] = prepared;
+  deepStrictEqual(first.map(({ key }) => key), [configKey(BASELINE), ...later[0].map(({ key }) => key)]);
+  deepStrictEqual(later.map(([{ key }]) => key), measured);
+  deepStrictEqual([...new Set(later.map(({ length }) => length))], [1 + 3]);
 });
 
 Deno.test("runTask() tries what has been compiled while others compile, and waits where nothing has", async () => {
@@ -97,7 +99,7 @@ Deno.test("runTask() tries what has been compiled while others compile, and wait
   const { candidates } = await run(fake, { ahead: 3, budget: new Budget({ evaluations: 60 }) });
   strictEqual(candidates.size, 60);
   let [waited, passed] = [0, 0];
-  for (const [i, queue] of prepared.entries()) {
+  for (const [i, queue] of prepared.slice(1).entries()) { // The first is the baseline's.
     const first = queue.findIndex(({ ready }) => ready);
     strictEqual(tried[i + 1], queue[Math.max(0, first)].key);
     if (first < 0) waited++;
