@@ -132,9 +132,11 @@ class Search {
       if ((timeUp && rows.size > 0) || budget.spent || settled.after(this.#strategy.gain)) return false;
       const at = timeUp ? 0 : await this.prepare();
       const [{ config, broken, fresh, compiles }] = this.#queue.splice(at, 1);
-      const row = broken
+      const measured = broken
         ? failedRow(context, config, "constraint", `${broken.name}: ${broken.reason}`)
-        : await measureCandidate(context, config, this.baseline, bestOf(rows)?.speedup);
+        : measureCandidate(context, config, this.baseline, bestOf(rows)?.speedup);
+      if (this.#ahead > 0) this.#propose(); // The strategy thinks while the device measures.
+      const row = await measured;
       if (signal.aborted) return false; // The row may tell of the interruption, not of the candidate.
       budget.note(compiles);
       this.#effort.spent(row.spentMs, fresh);
