@@ -59,7 +59,8 @@ async function consume(
     await Deno.mkdir(cwd);
     await Deno.writeTextFile(join(cwd, "program.ts"), source(server.url));
     const command = new Deno.Command("deno", {
-      args: ["run", "--quiet", "--no-prompt", `--allow-import=${host}`, ...flags(host), "program.ts"],
+      // No config: one above the folder for temporary files would bring its lock file along.
+      args: ["run", "--quiet", "--no-config", "--no-prompt", `--allow-import=${host}`, ...flags(host), "program.ts"],
       cwd,
       // A cache of its own: a port that was used before would give the modules of that time.
       env: { DENO_DIR: join(folder, "cache"), NO_COLOR: "1" },

@@ -66,7 +66,7 @@ async function inDeno(folder: string, words: string): Promise<string> {
   await using at = await published(folder);
   Deno.mkdirSync(`${folder}/empty`);
   Deno.writeTextFileSync(`${folder}/empty/program.ts`, at.here(readmeBlock("ts", words)));
-  const flags = ["--quiet", "--no-prompt", "--check=all", `--allow-import=${at.host}`];
+  const flags = ["--quiet", "--no-config", "--no-prompt", "--check=all", `--allow-import=${at.host}`];
   const net = words === "findResults(" ? [`--allow-net=${at.host}`] : [];
   return await run("deno", ["run", ...flags, ...net, "program.ts"], {
     cwd: `${folder}/empty`,
