@@ -47,8 +47,8 @@ export interface Implementation<P> {
    * ratios between configs of one problem matter, and they need not be right.
    */
   estimateUs?(problem: P, config: Config, device: DeviceInfo): number;
-  /** The sources that make a result stale when they change: without comments, which change nothing. */
-  readonly sources: readonly string[];
+  /** The sources that make a result stale when they change: without comments, which change nothing. Takes a while. */
+  sources(): readonly string[];
 }
 
 /** What the user bounds a space by. */

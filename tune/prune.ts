@@ -80,7 +80,7 @@ async function currentHash({ kernel, backend }: Results): Promise<string | undef
   if (!kernelNames.includes(kernel)) return undefined;
   const { implementations } = kernelNamed(kernel);
   const implementation = Object.hasOwn(implementations, backend) ? implementations[backend] : undefined;
-  return implementation && await sourceHash(implementation.sources);
+  return implementation && await sourceHash(implementation);
 }
 
 function readResults(path: string, text: string): Results {

@@ -4,7 +4,7 @@
  * @module
  */
 import type { Clock, DeviceInfo } from "../kernels/devices/device.ts";
-import type { Kernel } from "../kernels/kernel.ts";
+import type { Implementation, Kernel } from "../kernels/kernel.ts";
 import { kernelNamed } from "../kernels/registry.ts";
 import { sha256 } from "../kernels/sha256.ts";
 import { narrow } from "../kernels/space.ts";
@@ -255,7 +255,7 @@ export async function taskIdentity(
 ): Promise<TaskIdentity> {
   return {
     kernel: kernel.name,
-    sourceHash: await sourceHash(kernel.implementations[backend]!.sources),
+    sourceHash: await sourceHash(kernel.implementations[backend]!),
     backend,
     device: { name, arch, driver, smCount },
     problem,
@@ -264,7 +264,11 @@ export async function taskIdentity(
   };
 }
 
-/** One hash for all sources of an implementation, whatever their order in the list. */
-export function sourceHash(sources: readonly string[]): Promise<string> {
-  return sha256([...sources].sort().join("\0"));
+const sourceHashes = new WeakMap<Implementation<unknown>, Promise<string>>();
+
+/** One hash for all sources of an implementation, whatever their order in the list. Computed once: many tasks and jobs ask. */
+export function sourceHash(implementation: Implementation<unknown>): Promise<string> {
+  const known = sourceHashes.get(implementation) ?? sha256([...implementation.sources()].sort().join("\0"));
+  sourceHashes.set(implementation, known);
+  return known;
 }

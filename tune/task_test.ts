@@ -24,7 +24,7 @@ const IMPLEMENTATION: Implementation<unknown> = {
     passes: [{ label: "", source: configKey(config), entryPoint: "", bindings: [], workgroups: [1, 1, 1] }],
     outputs: [],
   } satisfies WebGpuProgram),
-  sources: [],
+  sources: () => [],
 };
 
 /**

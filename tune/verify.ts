@@ -135,7 +135,7 @@ async function subjectOf(
     );
   }
   if (found.name !== device.name) return `the file is about ${device.name}, this is ${found.name}`;
-  return { kernel, implementation, device: found, hash: await sourceHash(implementation.sources) };
+  return { kernel, implementation, device: found, hash: await sourceHash(implementation) };
 }
 
 type Found = Pick<VerifiedEntry, "finding" | "why" | "measured">;

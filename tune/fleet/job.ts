@@ -128,7 +128,7 @@ export async function parseJob(data: unknown): Promise<FleetJob> {
   const { target: { kernel, device, partition } } = job;
   const implementation = kernelNamed(kernel).implementations[device.backend];
   if (!implementation) throw new RangeError(`Cannot run ${kernel} on ${device.backend}: not implemented`);
-  const own = await sourceHash(implementation.sources);
+  const own = await sourceHash(implementation);
   if (own !== job.sourceHash) {
     throw new RangeError(
       `Cannot run ${kernel}: its source hash is ${job.sourceHash}, expected ${own} as installed here`,

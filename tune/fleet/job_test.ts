@@ -11,7 +11,7 @@ const JOB: TuneJob = {
   version: 1,
   do: "tune",
   target: { kernel: "mla_decode", device: { backend, name, smCount }, problem: { heads: 16 }, contextLen: 1024 },
-  sourceHash: await sourceHash(kernelNamed("mla_decode").implementations.webgpu!.sources),
+  sourceHash: await sourceHash(kernelNamed("mla_decode").implementations.webgpu!),
   search: { strategy: "random", seed: 1, coldCache: true },
   budgetSeconds: 60,
 };

@@ -38,8 +38,7 @@ export async function circumstancesNow(
   kernel: string,
   backend: string,
 ): Promise<Pick<Circumstances, "sourceHash" | "kvtune">> {
-  const { sources } = kernelNamed(kernel).implementations[backend]!;
-  return { sourceHash: await sourceHash(sources), kvtune: VERSION };
+  return { sourceHash: await sourceHash(kernelNamed(kernel).implementations[backend]!), kvtune: VERSION };
 }
 
 /**

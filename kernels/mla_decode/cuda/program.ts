@@ -58,8 +58,8 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
   workspaceBytes,
   program,
   estimateUs: estimateCudaUs,
-  get sources() { // It takes 10 ms, and few ask.
-    return [
+  sources: () =>
+    [
       common,
       fewHeads,
       fewHeadsParts,
@@ -72,8 +72,7 @@ export const cudaMlaDecode: Implementation<MlaDecodeProblem> = {
       manyHeadsPtx,
       merge,
       portable,
-    ].map(cCode);
-  },
+    ].map(cCode),
 };
 
 function program(problem: MlaDecodeProblem, config: Config, device: DeviceInfo): CudaProgram {

@@ -48,7 +48,7 @@ function implementation(server: Server): Implementation<MlaDecodeProblem> {
     baseline: (problem, device) => baseline(server, problem, device),
     workspaceBytes,
     program: (problem, config, device) => program(server, problem, config, device),
-    sources: [pythonCode(installed)],
+    sources: () => [pythonCode(installed)],
   };
 }
 

@@ -25,7 +25,7 @@ export const tritonMlaDecode: Implementation<MlaDecodeProblem> = {
   workspaceBytes,
   program,
   estimateUs: estimateTritonUs,
-  sources: [decode, served].map(pythonCode),
+  sources: () => [decode, served].map(pythonCode),
 };
 
 type Args = Readonly<Record<string, TritonArg>>;

@@ -24,7 +24,7 @@ export const webgpuMlaDecode: Implementation<MlaDecodeProblem> = {
   workspaceBytes: (problem, config, device) => workspaceBytes(problem, scheduleOf(problem, config, device.smCount)),
   program,
   estimateUs: estimateWebGpuUs,
-  sources: [decode, stage1, stage2].map(cCode),
+  sources: () => [decode, stage1, stage2].map(cCode),
 };
 
 /** E4M3 is decoded to its value / 256 (stage1.wgsl); scales make up for it. */
