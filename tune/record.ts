@@ -34,15 +34,18 @@ const APART_TIMES = 5;
 const APART_SHARE = 0.01;
 const APART_FROM = 4;
 
-/** What was recorded. */
-export interface Recorded {
+/** How far processes differ over all entries of a file, where any says so. */
+interface Deviations {
+  readonly speedup?: Between;
+  readonly us?: Between;
+}
+
+/** What was recorded, and how far processes differ in the file. */
+export interface Recorded extends Deviations {
   /** The file with it. */
   readonly results: Results;
   /** Sizes that have one more replicate. */
   readonly sizes: readonly Size[];
-  /** How far processes differ over all entries of the file, where any says so. */
-  readonly speedup?: Between;
-  readonly us?: Between;
   /** Other files of the device that have replicates: the intervals go by them, too. */
   readonly others: number;
   /** Tuned entries whose interval has 1 inside: another process may find the baseline as fast. They stay as they are. */
@@ -83,24 +86,23 @@ export function withReplicates(
   }
 
   const repeated = repeatedIn({ ...results, evidence });
-  const [speedup, us] = deviationsOf(repeated);
-  const theirs = others.map((other) => deviationsOf(repeatedIn(other))).filter(([, us]) => us);
+  const own = deviationsOf(repeated);
+  const theirs = others.map((other) => deviationsOf(repeatedIn(other))).filter(({ us }) => us);
   const processes = Math.max(...repeated.map(({ old }) => old.replicates!.length));
-  const among = (own: Between | undefined, others: (Between | undefined)[]) =>
-    own && moderated(own, processes, others.filter((one) => one !== undefined));
-  const [wideSpeedup, wideUs] = [speedup, us].map((own, i) => among(own, theirs.map((one) => one[i])));
+  const amongAll = (value: keyof Deviations) =>
+    own[value] && moderated(own[value], processes, theirs.flatMap((one) => one[value] ?? []));
+  const [speedup, us] = [amongAll("speedup"), amongAll("us")];
   const doubtful: Size[] = [];
   for (const one of repeated) {
     const { smCount, contextLen } = one;
-    const changed = combined(one.old, wideUs!, isBaseline(one) ? undefined : wideSpeedup);
+    const changed = combined(one.old, us!, isBaseline(one) ? undefined : speedup);
     evidence[smCount][contextLen] = changed;
     if (changed.chosen === "tuned" && changed.speedupInterval[0] <= 1) doubtful.push({ smCount, contextLen });
   }
   return {
     results: { ...results, evidence },
     sizes: recorded.map(({ smCount, contextLen }) => ({ smCount, contextLen })),
-    ...(speedup && { speedup }),
-    ...(us && { us }),
+    ...own,
     others: theirs.length,
     doubtful,
     apart: apartOf(tunedOf(repeated)),
@@ -135,8 +137,8 @@ export async function recordInto(path: string, results: Results, entries: readon
 /** The other results beside a file that are about its device. */
 async function othersOf(path: string, { kernel, backend, device }: Results): Promise<Results[]> {
   const others: Results[] = [];
-  for (const { name, isFile } of await Array.fromAsync(Deno.readDir(dirname(path)))) {
-    if (!isFile || !name.endsWith(".json") || name === basename(path)) continue;
+  for await (const { name } of Deno.readDir(dirname(path))) {
+    if (!name.endsWith(".json") || name === basename(path)) continue;
     try {
       const one = parseResults(await Deno.readTextFile(join(dirname(path), name)));
       if (one.kernel === kernel && one.backend === backend && one.device.name === device.name) others.push(one);
@@ -164,11 +166,10 @@ function repeatedIn({ configs, evidence }: Results): Repeated[] {
 const tunedOf = (repeated: readonly Repeated[]) => repeated.filter((one) => !isBaseline(one));
 
 /** How far processes differ in the speed-ups of tuned entries, and in the times. */
-function deviationsOf(repeated: readonly Repeated[]): [speedup: Between | undefined, us: Between | undefined] {
-  return [
-    betweenProcesses(tunedOf(repeated).map(({ old }) => speedups(old))),
-    betweenProcesses(repeated.map(({ old }) => times(old))),
-  ];
+function deviationsOf(repeated: readonly Repeated[]): Deviations {
+  const speedup = betweenProcesses(tunedOf(repeated).map(({ old }) => speedups(old)));
+  const us = betweenProcesses(repeated.map(({ old }) => times(old)));
+  return { ...(speedup && { speedup }), ...(us && { us }) };
 }
 
 function apartOf(tuned: readonly Repeated[]): Recorded["apart"] {

@@ -14,7 +14,7 @@ import { reference } from "../reference.ts";
 import { withFirstTokens } from "../testing.ts";
 import { PATHS } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
-import { drawConfigs, testDevice } from "./testing.ts";
+import { CLUSTERS, drawConfigs, testDevice } from "./testing.ts";
 
 const HEADS = [1, 8, 16, 20, 32, 96, 128];
 const LENGTHS = [[1], [4097], [100_003], [0], [33, 0, 1000, 1, 400, 63], [65, 0, 100_003, 4097, 1, 63]];
@@ -75,14 +75,13 @@ cudaTest("mla_decode on CUDA is right for odd heads, lengths, pages and scales",
 
 cudaTest("mla_decode on CUDA is right where two blocks bring each other their rows", async (device) => {
   const wrong: string[] = [];
-  const clusters = { path: ["many_heads_fp8"], cluster_size: ["2"] };
   for (const heads of [96, 100, 128]) {
     for (const [i, contextLens] of LENGTHS.entries()) {
       const fields = { heads, contextLens, batch: contextLens.length, pageSize: [64, 1][(heads + i) % 2] };
-      wrong.push(...await wrongIn(device, fields, clusters));
+      wrong.push(...await wrongIn(device, fields, CLUSTERS));
     }
     const ragged = { heads, contextLens: LENGTHS[5], batch: LENGTHS[5].length };
-    wrong.push(...await wrongIn(device, { ...ragged, sinks: true, logitCap: 20, ioType: "f16" }, clusters));
+    wrong.push(...await wrongIn(device, { ...ragged, sinks: true, logitCap: 20, ioType: "f16" }, CLUSTERS));
   }
   assert.deepEqual(wrong, []);
 });

@@ -14,13 +14,12 @@ import { mlaDecode } from "../kernel.ts";
 import { parseProblem } from "../problem.ts";
 import { reference } from "../reference.ts";
 import { cudaMlaDecode } from "./program.ts";
-import { drawConfigs } from "./testing.ts";
+import { CLUSTERS, drawConfigs } from "./testing.ts";
 
 /** Configs of a path on each problem. */
 const PER_PATH = 2;
 /** Empty requests, single tokens, whole tiles, and more tiles than a ring of slots has. */
 const RAGGED = [700, 0, 1, 64, 65, 129];
-const CLUSTERS = { path: ["many_heads_fp8"], cluster_size: ["2"] };
 const CASES = [
   { fields: { heads: 16, contextLens: RAGGED } },
   { fields: { heads: 128, contextLens: RAGGED, kvScale: 0.5 } },

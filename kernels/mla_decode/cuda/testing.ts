@@ -5,6 +5,9 @@ import type { MlaDecodeProblem } from "../problem.ts";
 import { type Path, PATHS } from "./geometry.ts";
 import { cudaMlaDecode } from "./program.ts";
 
+/** What has two blocks bring each other their rows, with more than 64 heads. */
+export const CLUSTERS = { path: ["many_heads_fp8"], cluster_size: ["2"] };
+
 /** So many admitted configs of every path that the device has, drawn at random from those with the given values. */
 export function drawConfigs(
   problem: MlaDecodeProblem,
@@ -17,7 +20,7 @@ export function drawConfigs(
   const paths = space.params.find(({ name }) => name === "path")!.values as Path[];
   return paths.filter((path) => !only.path || only.path.includes(path)).flatMap((path) => {
     const values = Object.entries(PATHS[path].values(problem)).map(([name, values]) => [name, values.map(String)]);
-    const ofPath = narrow(space, { path: [path], ...Object.fromEntries(values), ...only });
+    const ofPath = narrow(space, { ...Object.fromEntries(values), ...only, path: [path] });
     const configs: Config[] = [];
     for (let tries = 0; tries < 5000 && configs.length < perPath; tries++) {
       const config = sampleConfig(ofPath, random);
